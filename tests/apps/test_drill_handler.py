@@ -161,10 +161,10 @@ def test_one_that_is_refused_says_so(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("event", "word"),
     [
-        ({}, "missing required field `table`"),
+        ({}, "neither `table` nor `tables`"),
         ({"tabel": "flights"}, "unknown field `tabel`"),
         ({"table": "flights", "keep": True}, "unknown field `keep`"),
-        ({"table": 5}, "Expected `str`"),
+        ({"table": 5}, "Expected `str | null`"),
         ({"table": "flights", "sample": "many"}, "Expected `int`"),
         ({"table": "flights", "pick": "oldest"}, "oldest"),
         ({"Records": []}, "unknown field `Records`"),
@@ -192,3 +192,20 @@ def test_without_a_vault(scene: Scene) -> None:
     done = invoke(scene, {"table": scene.table})
     assert done.said.startswith("UsageError: which vault?")
     assert Failed.exit_code == done.code
+
+
+def test_of_several_the_one_that_is_due_is_drilled_and_a_fault_does_not_stop_it(sound: Scene) -> None:
+    event = {"tables": [f"{sound.table}-gone", sound.table], "due": "24h", "within": "30h", "patience": 0.5}
+    first = invoke(sound, event)
+    assert first.code == 1
+    assert f"drills did not pass: 1 of 2 tables: {sound.table}-gone" in first.said
+    assert [(line["table"], line["passed"]) for line in first.lines if "passed" in line] == [
+        (f"{sound.table}-gone", False),
+        (sound.table, True),
+    ]
+    (standing,) = (line for line in first.lines if "DrillsFailing" in line)
+    assert (standing["DrillsFailing"], standing["DrillsOverdue"]) == (1, 0)
+    assert len(sound.vault().drills.newest(5)) == 1
+    again = invoke(sound, {**event, "tables": [sound.table]})
+    assert again.code == 0, again.said
+    assert json.loads(again.said)["answer"] == {}, "it was drilled a moment ago"

@@ -11,7 +11,7 @@ import pytest
 
 from backstream.apps import aws_witness
 from backstream.apps.aws_lambda import handler as capture
-from backstream.errors import NotFound, UsageError
+from backstream.errors import Failed, NotFound, UsageError
 from backstream.model.changes.change import Change
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
@@ -104,3 +104,26 @@ def test_an_event_that_is_none(scene: Scene, event: Any) -> None:
 def test_a_table_that_the_vault_does_not_know_fails(scene: Scene) -> None:
     with pytest.raises(NotFound):
         invoke(scene, {"table": scene.table})
+
+
+def test_one_invocation_witnesses_several_and_a_fault_in_one_does_not_stop_the_others(
+    half: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = f"{half.table}-gone"
+    with (
+        pytest.raises(Failed, match=f"proven nothing of 1 of 2 tables: {gone}"),
+        patch.dict(os.environ, {"BACKSTREAM_DEPLOYMENT": "kept"}),
+    ):
+        invoke(half, {"tables": [gone, half.table]})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (found,) = (line for line in lines if "missing" in line)
+    assert (found["table"], found["missing"]) == (half.table, ROWS // 2)
+    assert [line["error"] for line in lines if line.get("table") == gone] == ["NotFound"]
+    metrics = {name: line for line in lines if "_aws" in line for name in line}
+    assert metrics["WitnessTablesLeft"]["WitnessTablesLeft"] == 1
+    assert metrics["WitnessTablesLeft"]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Deployment"]]
+    assert metrics["WitnessMissing"]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Table"], ["Deployment"]]
+    answer = invoke(half, {"tables": [half.table]})
+    assert answer[half.table]["missing"] == 0
+    with pytest.raises(UsageError):
+        invoke(half, {"table": half.table, "tables": [half.table]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backstream.apps.deploy import Architecture, ChangeSource, Choices, Lock, LockMode
+from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Lock, LockMode
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
@@ -16,6 +16,7 @@ COMBINATIONS = {
     "for one": Choices(tables=["flights"], streams={"flights": STREAM}),
     "for three that look alike": Choices(tables=["order-items", "order_items", "Order.Items"]),
     "for twelve": Choices(tables=[f"table-{number}" for number in range(12)]),
+    "for two, with one alarm above all": Choices(tables=["flights", "_Orders.2"], alarms_per=AlarmsPer.COMPOSITE, topic_key=KEY),
     "by a key, locked, archived, expired": Choices(
         tables=["flights"], kms_key=KEY, lock=Lock(LockMode.COMPLIANCE, 30), archive_days=30, expire_days=400
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import hcl2
 
 # What the provider's attributes are in CloudFormation: those that a Ref gives, and the ARN.
-ATTRIBUTES = {"bucket": "", "id": "", "function_name": "", "uuid": "", "name": "", "arn": ".arn"}
+ATTRIBUTES = {"bucket": "", "id": "", "function_name": "", "uuid": "", "name": "", "alarm_name": "", "arn": ".arn"}
 PLACES = {
     "var.name": "stack",
     "data.aws_region.current.region": "region",
@@ -37,6 +37,32 @@ def named(module: Mapping[str, Any], kind: str) -> dict[tuple[str, ...], Any]:
         assert tuple(labels) not in found, labels
         found[tuple(labels)] = body
     return found
+
+
+def for_table(value: Any, table: str, label: str) -> Any:
+    """A value of a block for every table, as it is for one. `label`: the table's part of resources' names."""
+    if isinstance(value, Mapping):
+        return {name: for_table(each, table, label) for name, each in value.items() if name != "for_each"}
+    if isinstance(value, list):
+        return [for_table(each, table, label) for each in value]
+    if not isinstance(value, str):
+        return value
+    for word in ("each.key", "table"):
+        value = value.replace(f"${{{word}}}", table).replace(f"[{word}]", f'["{table}"]')
+    return value.replace("${each.value}", label)
+
+
+def by_name(value: Any, names: Mapping[str, str]) -> Any:
+    """A value in which what belongs to a table is named as in CloudFormation. `names`: by the table's own."""
+    if isinstance(value, Mapping):
+        return {name: by_name(each, names) for name, each in value.items()}
+    if isinstance(value, list):
+        return [by_name(each, names) for each in value]
+    if not isinstance(value, str):
+        return value
+    value = re.sub(r'\$\{var\.streams\["([^"]+)"\]\}', lambda found: f"<stream of {names[found[1]]}>", value)
+    mapping = r'\$\{aws_lambda_event_source_mapping\.mapping\["([^"]+)"\]\.uuid\}'
+    return re.sub(mapping, lambda found: f"<{names[found[1]]}_mapping>", value)
 
 
 def plain(value: Any) -> Any:

@@ -1,34 +1,41 @@
 """A scheduled drill's Lambda handler: `backstream.apps.aws_drill.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. The figures go to CloudWatch as
-lines in its embedded metric format, the record to the vault; an invocation whose drill has not passed fails, so that Lambda's own
-`Errors` shows it.
+The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. Of several, `{"tables": [...],
+"due": "24h"}`, it drills those whose last drill is longer ago, the oldest first, until its time is up; the next run goes on. A
+fault in one does not stop the others.
+
+The figures go to CloudWatch as lines in its embedded metric format, the record to the vault; an invocation whose drill has not
+passed fails, so that Lambda's own `Errors` shows it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.interrupting import raising_after
-from backstream.apps.lambdas import invocation
+from backstream.apps.lambdas import invocation, several
 from backstream.apps.lambdas.invocation import Context
 from backstream.apps.library import Vault
 from backstream.apps.monitoring import metrics
 from backstream.apps.monitoring.emf import emf
+from backstream.apps.verbs.arguments import seconds_of
 from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
 from backstream.errors import BackstreamError, DifferencesFound, Failed, UsageError
 from backstream.model.values.visible import visible_json
 from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
 from backstream.operations.drill.limits import Limit, OutOfTime
+from backstream.ports import Clock
+from backstream.vault.drills import Drills
 
 RESERVE = 60.0  # seconds kept back to delete the scratch table and to keep the record; a third of what there is if that is less
 FUNCTION_MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
@@ -37,9 +44,13 @@ FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and i
 
 
 class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of an event: options of `backstream drill`, with the same meaning. Durations are seconds or `30m`."""
+    """The fields of an event: options of `backstream drill`, with the same meaning. Durations are seconds or `30m`.
 
-    table: str
+    Of several `tables`, `due`: a table is drilled again once its last drill is so long ago; `within`: after that time without a
+    drill it is overdue.
+    """
+
+    table: str | None = None
     at: str | int | None = None
     pick: Pick = Pick.NEWEST
     rpo: str | int | None = None
@@ -48,30 +59,94 @@ class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patience: float = PATIENCE
     allow_gap: bool = False
     max_write_units: float | None = None
+    tables: Sequence[str] = ()
+    due: str | int = 0
+    within: str | int | None = None
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
-    """Drills one table in the available time, and returns the drill's JSON if it has passed.
+    """Drills one table in the available time, and returns the drill's JSON if it has passed; of several, under each table's name.
 
     Raises UsageError for an invalid event, Failed if the drill was stopped, and DifferencesFound if it did not pass. Neither the
     log nor the error shows an item or its key; the record in the vault does.
     """
     wanted = _wanted(event)
+    tables = several.tables_of(wanted.table, wanted.tables, "drill")
     _settle_in()
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
-    began = clock.now()
-    stop = began + seconds - min(RESERVE, seconds / 3)
-    vault = Vault(Config(clock=clock, patience=seconds, deadline=stop))
-    try:
-        found = _drill(vault, wanted, _until(stop, clock))
-    except BackstreamError as error:
-        _tell(emf(metrics.of_no_drill(wanted.table, began)))
-        _tell(_line({"table": wanted.table, "passed": False, "error": type(error).__name__, "hint": error.hint}))
-        raise
-    _tell(emf(metrics.of_drill(found)))
-    _tell(_line(_account(found)))
-    _judge(found)
-    return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
+    stop = clock.now() + seconds - min(RESERVE, seconds / 3)
+    config = Config(clock=clock, patience=seconds, deadline=stop)
+    run = _Run(config, wanted, stop)
+    return run.drill(wanted.table) if wanted.table is not None else run.drill_all(tables)
+
+
+class _Run:
+    """One invocation. `stop`: when it has to end."""
+
+    def __init__(self, config: Config, wanted: DrillEvent, stop: float) -> None:
+        self._config, self._vault, self._wanted, self._stop = config, Vault(config), wanted, stop
+        self._clock = config.clock
+
+    def drill(self, table: str) -> dict[str, Any]:
+        """Drills one table, and logs the result. Raises an error if it has not passed."""
+        began = self._clock.now()
+        try:
+            found = _drill(self._vault, table, self._wanted, _until(self._stop, self._clock))
+        except BackstreamError as error:
+            _tell(emf(metrics.of_no_drill(table, began)))
+            _tell(_line({"table": table, "passed": False, "error": type(error).__name__, "hint": error.hint}))
+            raise
+        _tell(emf(metrics.of_drill(found)))
+        _tell(_line(_account(found)))
+        _judge(found)
+        return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
+
+    def drill_all(self, tables: Sequence[str]) -> dict[str, Any]:
+        """Drills the tables that are due, the one whose last drill is longest ago first, and logs the standing of all.
+
+        After the first, a drill begins only in the first half of the time, so that a table that needs most of it fails because of
+        the backup and not because of the others. Raises Failed if a drill of this run has not passed.
+        """
+        began = self._clock.now()
+        last = {table: self._last(table) for table in tables}
+        due = [table for table in tables if began - last[table].began >= seconds_of(self._wanted.due)]
+        found: dict[str, Any] = {}
+        failed: list[str] = []
+        for table in sorted(due, key=lambda each: last[each].began):
+            late = self._clock.now() - began > (self._stop - began) / 2
+            if (found or failed) and (late or last[table].stopped):
+                continue  # it comes first in a later run
+            try:
+                found[table] = self.drill(table)
+                last[table] = _Last(began, passed=True)
+            except BackstreamError:
+                failed.append(table)
+                last[table] = _Last(began, passed=False)
+        within = math.inf if self._wanted.within is None else seconds_of(self._wanted.within)
+        overdue = [table for table in tables if began - last[table].began > within]
+        for table in overdue:
+            _tell(_line({"table": table, "overdue": True}))
+        _tell(emf(metrics.of_drills(sum(not each.passed for each in last.values()), len(overdue), self._clock.now())))
+        several.raise_if(failed, tables, "drills did not pass:")
+        return found
+
+    def _last(self, table: str) -> _Last:
+        """Returns the last drill. A table without one has passed until there is one, and is due."""
+        try:
+            newest = Drills(self._config.store, table).newest(1)
+        except BackstreamError:
+            return _Last(0.0, passed=True)
+        if not newest:
+            return _Last(0.0, passed=True)
+        return _Last(metrics.epoch_of(newest[0].began) or 0.0, newest[0].passed, newest[0].error is not None)
+
+
+class _Last(NamedTuple):
+    """The last drill of a table: its beginning in epoch seconds. `stopped`: it was stopped before its end."""
+
+    began: float
+    passed: bool
+    stopped: bool = False
 
 
 def _wanted(event: object) -> DrillEvent:
@@ -91,15 +166,15 @@ def _settle_in() -> None:
         os.environ[memories.VARIABLE] = str(max(memories.LEAST // memories.MEGABYTE, int(int(given) * SHARE)))
 
 
-def _until(stop: float, clock: SystemClock) -> Limit:
+def _until(stop: float, clock: Clock) -> Limit:
     def limit() -> AbstractContextManager[None]:
         return raising_after(stop - clock.now(), OutOfTime)
 
     return limit
 
 
-def _drill(vault: Vault, wanted: DrillEvent, limit: Limit) -> Drill:
-    return vault.table(wanted.table).drill(
+def _drill(vault: Vault, table: str, wanted: DrillEvent, limit: Limit) -> Drill:
+    return vault.table(table).drill(
         at=wanted.at,
         pick=wanted.pick,
         rpo=wanted.rpo,

@@ -1,7 +1,9 @@
 """A scheduled witness's Lambda handler: `backstream.apps.aws_witness.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the table: `{"table": "flights"}`. Its figures go to CloudWatch as lines in the embedded metric format. An
-invocation fails only if nothing new is proven. A run without remaining time says so, and the next one continues from there.
+The event names the table: `{"table": "flights"}`, or several: `{"tables": ["flights", "orders"]}`. Several are witnessed side by
+side, each with its share of the time, and a fault in one does not stop the others. The figures go to CloudWatch as lines in the
+embedded metric format. An invocation fails if nothing new is proven of a table, once all have had their turn. A run without
+remaining time says so, and the next one continues from there.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from backstream.apps.config import Config
-from backstream.apps.lambdas import invocation
+from backstream.apps.lambdas import invocation, several
 from backstream.apps.lambdas.invocation import Context
 from backstream.apps.library import Vault
 from backstream.apps.monitoring import metrics
@@ -26,34 +28,69 @@ from backstream.errors import BackstreamError, UsageError
 from backstream.operations.capture.witness import BUDGET, Witnessed
 
 RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a third of what there is if that is less
+AT_ONCE = 8  # tables, of several
+LEAST = 10.0  # seconds that a table is given, however many wait
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 
 class WitnessEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of an event. `budget`: seconds or `4m` after which it stops reading, if the function has that much time."""
+    """The fields of an event: a table, or several. `budget`: seconds or `4m` after which it stops reading, if the function has that
+    much time.
+    """
 
-    table: str
+    table: str | None = None
+    tables: Sequence[str] = ()
     budget: str | int | None = None
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
-    """Checks one table's stream in the available time, and returns the witness's JSON.
+    """Checks one table's stream in the available time, and returns the witness's JSON; of several, under each table's name.
 
-    Raises UsageError for an invalid event, and the error that kept the witness from proving anything. The log shows no item.
+    Raises UsageError for an invalid event, and the error that kept the witness from proving anything; of several tables, Failed
+    with the names of those of which nothing is proven. The log shows no item.
     """
     wanted = _wanted(event)
-    clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
-    time = seconds - min(RESERVE, seconds / 3)
-    budget = min(time, BUDGET if wanted.budget is None else seconds_of(wanted.budget))
-    config = Config(clock=clock, patience=time, deadline=clock.now() + seconds)
-    config.writer = os.environ.get(FUNCTION_NAME, config.writer)
-    try:
-        found = Vault(config).table(wanted.table).witness(budget=budget, notice=lambda text: _notice(wanted.table, text))
-    except BackstreamError as error:
-        _tell({"table": wanted.table, "error": type(error).__name__, "hint": error.hint})
-        raise
-    _account(found, clock.now())
-    return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
+    tables = several.tables_of(wanted.table, wanted.tables, "witness")
+    run = _Run(wanted, context)
+    if wanted.table is not None:
+        return run.witness(wanted.table, run.budget)
+    return run.witness_all(tables)
+
+
+class _Run:
+    """One invocation."""
+
+    def __init__(self, wanted: WitnessEvent, context: Context | None) -> None:
+        self._clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
+        time = seconds - min(RESERVE, seconds / 3)
+        self.budget = min(time, BUDGET if wanted.budget is None else seconds_of(wanted.budget))
+        self._ends = self._clock.now() + self.budget
+        config = Config(clock=self._clock, patience=time, deadline=self._clock.now() + seconds)
+        config.writer = os.environ.get(FUNCTION_NAME, config.writer)
+        self._vault = Vault(config)
+
+    def witness(self, table: str, budget: float) -> dict[str, Any]:
+        """Witnesses one table, and logs the result. Raises the error that kept it from proving anything."""
+        try:
+            found = self._vault.table(table).witness(budget=budget, notice=lambda text: _notice(table, text))
+        except BackstreamError as error:
+            _tell({"table": table, "error": type(error).__name__, "hint": error.hint})
+            raise
+        _account(found, self._clock.now())
+        return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
+
+    def witness_all(self, tables: Sequence[str]) -> dict[str, Any]:
+        """Witnesses several tables, some at once, and logs how many were left. Raises Failed if there are such."""
+        found: dict[str, Any] = {}
+
+        def one(table: str) -> None:
+            left, waiting = self._ends - self._clock.now(), len(tables) - len(found)
+            found[table] = self.witness(table, max(LEAST, left * min(1.0, AT_ONCE / max(1, waiting))))
+
+        failed = several.side_by_side(several.in_rotation(tables, self._clock.now()), one, AT_ONCE)
+        _write(emf(metrics.of_witnesses(len(failed), self._clock.now())))
+        several.raise_if(list(failed), tables, "the witness has proven nothing of")
+        return found
 
 
 def _wanted(event: object) -> WitnessEvent:
@@ -61,13 +98,14 @@ def _wanted(event: object) -> WitnessEvent:
         return msgspec.convert(event, WitnessEvent)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"not the event of a witness: {error}", hint='Send {"table": "NAME"}, and a budget if you like.'
+            f"not the event of a witness: {error}",
+            hint='Send {"table": "NAME"} or {"tables": ["NAME", ...]}, and a budget if you like.',
         ) from error
 
 
 def _account(found: Witnessed, now: float) -> None:
     """Logs the figures, and all of the report: it names shards and counts records, without any item."""
-    sys.stdout.write(emf(metrics.of_witness(found, now)).decode())
+    _write(emf(metrics.of_witness(found, now)))
     _tell(msgspec.to_builtins(found))
 
 
@@ -76,5 +114,10 @@ def _notice(table: str, text: str) -> None:
 
 
 def _tell(line: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
+    _write(json.dumps(line).encode() + b"\n")
+
+
+def _write(line: bytes) -> None:
+    """Writes a line as a whole: several tables write at once."""
+    sys.stdout.write(line.decode())
     sys.stdout.flush()

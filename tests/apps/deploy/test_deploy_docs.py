@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backstream.apps.deploy import Choices, template
+from backstream.apps.deploy import AlarmsPer, Choices, template
 from backstream.ports import Delete, Put
 from backstream.vault.catalog import Layout
 from kit import images, templates
@@ -87,6 +87,8 @@ def test_what_the_page_names_is_there() -> None:
     alarms = {each["Properties"]["AlarmName"]["Fn::Sub"] for each in full["Resources"].values() if "Alarm" in each["Type"]}
     rung = PAGE[PAGE.index("## When an alarm rings") : PAGE.index("## Updating")]
     told = set(re.findall(r"^\| `([a-z-]+)` \|", rung, re.MULTILINE))
+    both = templates.parse(template(Choices(tables=["flights"], alarms_per=AlarmsPer.GROUP)))
+    alarms |= {each["Properties"]["AlarmName"]["Fn::Sub"] for each in both["Resources"].values() if "Alarm" in each["Type"]}
     assert told == {each.removeprefix("${AWS::StackName}-").removeprefix("Flights-") for each in alarms}
 
 

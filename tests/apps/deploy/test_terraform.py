@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy.ids import id_of, short_id_of
 from kit import hcl, templates
 from kit.deployments import COMBINATIONS, REPLICAS
 
@@ -36,7 +37,7 @@ def plain(value: Any) -> Any:
     """A value with references as `<name>`, as `hcl.plain` writes them."""
     if isinstance(value, Mapping):
         if "Ref" in value:
-            return f"<{PSEUDO.get(value['Ref'], snake(value['Ref']))}>"
+            return _referred(value["Ref"])
         if "Fn::GetAtt" in value:
             resource, attribute = value["Fn::GetAtt"]
             return f"<{snake(resource)}.{attribute.lower()}>"
@@ -49,6 +50,13 @@ def plain(value: Any) -> Any:
             return f"<only {snake(given['Ref'])}>"
         return {name: plain(each) for name, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _referred(name: str) -> str:
+    for ending in ("_kinesis_stream_arn", "_stream_arn"):  # one map of them in a module
+        if snake(name).endswith(ending):
+            return f"<stream of {snake(name).removesuffix(ending)}>"
+    return f"<{PSEUDO.get(name, snake(name))}>"
 
 
 def _in_text(name: str) -> str:
@@ -138,8 +146,14 @@ def mapping(made: Mapping[str, Any]) -> Facts:
 
 
 def alarm(made: Mapping[str, Any]) -> Facts:
-    facts = lowered({name: each for name, each in made.items() if name != "Dimensions"}, OKActions="ok_actions")
+    facts = lowered({name: each for name, each in made.items() if name not in ("Dimensions", "Metrics")}, OKActions="ok_actions")
+    if "Metrics" in made:
+        return {**facts, "metric_query": [lowered(each) for each in made["Metrics"]]}
     return {**facts, "dimensions": {each["Name"]: each["Value"] for each in made["Dimensions"]}}
+
+
+def composite(made: Mapping[str, Any]) -> Facts:
+    return lowered(made, OKActions="ok_actions")
 
 
 def bucket_policy(name: str, made: Mapping[str, Any]) -> dict[tuple[str, str], Facts]:
@@ -188,6 +202,7 @@ ONE: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Facts]]] = {
     "AWS::Lambda::EventInvokeConfig": ("aws_lambda_function_event_invoke_config", lowered),
     "AWS::Scheduler::Schedule": ("aws_scheduler_schedule", schedule),
     "AWS::CloudWatch::Alarm": ("aws_cloudwatch_metric_alarm", alarm),
+    "AWS::CloudWatch::CompositeAlarm": ("aws_cloudwatch_composite_alarm", composite),
     "AWS::CloudWatch::Dashboard": ("aws_cloudwatch_dashboard", lowered),
 }
 
@@ -205,15 +220,47 @@ def expected(parsed: Mapping[str, Any]) -> dict[tuple[str, str], Facts]:
     return found
 
 
-def held(module: Mapping[str, Any]) -> dict[tuple[str, ...], Facts]:
+def held(module: Mapping[str, Any], tables: Sequence[str] = ()) -> dict[tuple[str, ...], Facts]:
     """What the module holds; the order in which things are made is its own business."""
     blocks = hcl.named(module, "resource") | hcl.named(module, "data")
-    ours = {labels: body for labels, body in blocks.items() if labels[1] != "current"}
-    return {labels: hcl.plain({name: each for name, each in body.items() if name != "depends_on"}) for labels, body in ours.items()}
+    found = {}
+    for (kind, name), body in blocks.items():
+        if body.get("for_each") == "${local.tables}":
+            for table in tables:
+                found[kind, f"{snake(id_of(table))}_{name}"] = hcl.for_table(body, table, short_id_of(table))
+        elif name != "current":
+            found[kind, name] = body
+    names = {table: snake(id_of(table)) for table in tables}
+    return {
+        labels: hcl.plain(hcl.by_name({name: each for name, each in body.items() if name != "depends_on"}, names))
+        for labels, body in found.items()
+    }
+
+
+def told(module: Mapping[str, Any], tables: Sequence[str]) -> dict[str, Facts]:
+    """The module's outputs; a map by table is one output for each."""
+    found: dict[str, Facts] = {}
+    names = {table: snake(id_of(table)) for table in tables}
+    for (name,), body in hcl.named(module, "output").items():
+        every = re.fullmatch(r"\$\{\{for table in keys\(local\.tables\) : table => (.*)\}\}", body["value"])
+        if every is None:
+            found[name] = hcl.plain(body)
+            continue
+        value = every[1][1:-1] if every[1].startswith('"') else f"${{{every[1]}}}"
+        for table in tables:
+            one = hcl.by_name(hcl.for_table({**body, "value": value}, table, ""), names)
+            found[f"{names[table]}_{name}"] = hcl.plain(one)
+    return found
 
 
 # Each takes a second to parse: those that hold all there is here, the others with the long tests.
-EVERYDAY = ("for one table, named later", "by a key, locked, archived, expired", "of Kinesis", "for a replica")
+EVERYDAY = (
+    "for one table, named later",
+    "for two, with one alarm above all",
+    "by a key, locked, archived, expired",
+    "of Kinesis",
+    "for a replica",
+)
 COMPARED = [
     pytest.param(choices, id=name, marks=[] if name in EVERYDAY else [pytest.mark.soak])
     for name, choices in {**COMBINATIONS, **REPLICAS}.items()
@@ -223,22 +270,27 @@ COMPARED = [
 @pytest.mark.parametrize("choices", COMPARED)
 def test_both_are_the_same(choices: Choices) -> None:
     parsed, module = templates.parse(template(choices)), hcl.parse(template(choices, Format.HCL))
-    assert held(module) == expected(parsed)
+    assert held(module, choices.tables) == expected(parsed)
 
     variables = {labels[0]: body for labels, body in hcl.named(module, "variable").items()}
     assert variables.pop("name")["default"] == "backstream"
-    assert variables.keys() == {snake(name) for name in parsed["Parameters"]}
-    for name, parameter in parsed["Parameters"].items():
+    of_tables = {name: each for name, each in parsed["Parameters"].items() if choices.tables and name.endswith("StreamArn")}
+    if choices.tables:
+        streams = variables.pop("streams")
+        assert streams["type"] == "${map(string)}"
+        assert streams.get("default", {}) == dict(choices.streams)
+        assert len(of_tables) == (0 if choices.many else len(choices.tables))
+    shared = {name: each for name, each in parsed["Parameters"].items() if name not in of_tables}
+    assert variables.keys() == {snake(name) for name in shared}
+    for name, parameter in shared.items():
         variable = variables[snake(name)]
         assert (variable["type"], variable["description"]) == (parameter["Type"].lower(), parameter["Description"])
         assert variable.get("default") == parameter.get("Default")
         assert_same_limits(variable.get("validation", []), parameter)
 
-    outputs = {labels[0]: hcl.plain(body) for labels, body in hcl.named(module, "output").items()}
-    told = {
+    assert told(module, choices.tables) == {
         snake(name): {"description": each["Description"], "value": plain(each["Value"])} for name, each in parsed["Outputs"].items()
     }
-    assert outputs == told
 
 
 def assert_same_limits(validations: list[Facts], parameter: Mapping[str, Any]) -> None:
@@ -262,7 +314,8 @@ def test_a_difference_would_be_seen() -> None:
         ("block_public_policy     = true", "block_public_policy     = false"),
     ):
         assert one in text, one
-        assert held(hcl.parse(text.replace(one, other, 1))) != wanted
+        assert held(hcl.parse(text.replace(one, other, 1)), choices.tables) != wanted
+    assert held(hcl.parse(text), choices.tables) == wanted
 
 
 def test_what_the_module_makes_waits_for_what_it_needs() -> None:

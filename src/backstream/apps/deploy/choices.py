@@ -14,7 +14,8 @@ from backstream.model.tables.naming import check_table_name
 from backstream.operations.doctor import expected
 
 ARN = r"arn:aws[a-z-]*"
-STREAM_ARN = rf"{ARN}:dynamodb:[a-z0-9-]+:[0-9]{{12}}:table/[a-zA-Z0-9_.-]{{3,255}}/stream/[0-9T:.-]+"
+ANY_TABLE = "[a-zA-Z0-9_.-]{3,255}"
+STREAM_ARN = rf"{ARN}:dynamodb:[a-z0-9-]+:[0-9]{{12}}:table/{ANY_TABLE}/stream/[0-9T:.-]+"
 KINESIS_ARN = rf"{ARN}:kinesis:[a-z0-9-]+:[0-9]{{12}}:stream/[a-zA-Z0-9_.-]{{1,128}}"
 KEY_ARN = rf"{ARN}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[a-zA-Z0-9-]+"
 TOPIC_ARN = rf"{ARN}:sns:[a-z0-9-]+:[0-9]{{12}}:[a-zA-Z0-9_-]{{1,256}}"
@@ -48,6 +49,14 @@ class LockMode(StrEnum):
 
     GOVERNANCE = "governance"
     COMPLIANCE = "compliance"
+
+
+class AlarmsPer(StrEnum):
+    """The subject of each alarm on tables: one table, or all of them."""
+
+    TABLE = "table"
+    GROUP = "group"
+    COMPOSITE = "composite"
 
 
 class Lock(NamedTuple):
@@ -84,6 +93,10 @@ LIMITS: Mapping[str, Limit] = {
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 
+# With more tables than this, a template for each table's own parameters, alarms and schedules would not fit the limits of a stack
+# (500 resources, 200 parameters, 200 outputs): see sizes.py and docs/notes/0056-many-tables-in-one-deployment.md.
+MANY = 40
+
 # A DynamoDB stream forgets after 24 hours: one hour is left to put too old changes aside.
 STREAM_AGE = Limit(60, 82_800, "the mapping's record age, in seconds (a stream keeps 24 hours),")
 
@@ -98,6 +111,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     for alarms; `signing_profile`: the functions accept only code that is signed by it; `sign`: `kms:ARN`, the key with which
     functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
     `spark`: also an EMR Serverless application.
+    `alarms_per`: None for each table while there are few, else for all; `composite` is for all, and one alarm above them notifies.
+    `drill_schedule`: None for the usual one. `moved`: Terraform's module renames the resources of a module made by 0.1.
     """
 
     tables: Sequence[str] = ()
@@ -134,19 +149,21 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     rpo_seconds: int = 1_800
     rto_seconds: int = 7_200
     alarms: bool = True
+    alarms_per: AlarmsPer | None = None
     alarm_topic: str | None = None
     dashboard: bool = True
     witness: bool = True
     witness_schedule: str = "rate(5 minutes)"
     witness_within_minutes: int = 15
     drill: bool = True
-    drill_schedule: str = "rate(1 day)"
+    drill_schedule: str | None = None
     drill_within_hours: int = 30
     spark: bool = False
+    moved: bool = False
 
-    def check(self) -> None:
-        """Raises UsageError with the fault."""
-        self._check_tables()
+    def check(self, *, streams_follow: bool = False) -> None:
+        """Raises UsageError with the fault. `streams_follow`: streams that are not given here are not a fault."""
+        self._check_tables(streams_follow=streams_follow)
         for name in LIMITS:
             _within(getattr(self, name), self.limit(name))
         self._check_names()
@@ -168,11 +185,30 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("a replica is of one table, and another one", hint="Name one table, and --replica ANOTHER.")
         if self.spark:
             raise UsageError("a replica has no vault that a job on Spark could read", hint="Leave --spark out.")
+        if self.alarms_per is not None:
+            raise UsageError("a replica is of one table: its alarms are, too", hint="Leave --alarms-per out.")
         if self.existing_bucket or self.lock or self.archive_days or self.expire_days or self.source is ChangeSource.KINESIS:
             raise UsageError(
                 "a replica has no vault, and follows the table's own stream",
                 hint="--replica goes without --existing-bucket, --object-lock, --archive-after, --expire-after and Kinesis.",
             )
+
+    @property
+    def many(self) -> bool:
+        """True if there are so many tables that they share schedules, and the template holds their streams."""
+        return len(self.tables) > MANY
+
+    @property
+    def grouped(self) -> bool:
+        """True if each alarm is about all tables."""
+        return (
+            self.alarms and self.replica is None and (self.many if self.alarms_per is None else self.alarms_per != AlarmsPer.TABLE)
+        )
+
+    @property
+    def streams_missing(self) -> list[str]:
+        """The tables whose streams have to be given, because the template must hold them, and are not."""
+        return [table for table in self.tables if self.many and table not in self.streams]
 
     @property
     def signing_key(self) -> str | None:
@@ -183,19 +219,27 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the limits of one of the numbers."""
         return STREAM_AGE if name == "record_age" and self.source is ChangeSource.DYNAMODB else LIMITS[name]
 
-    def _check_tables(self) -> None:
+    def _check_tables(self, *, streams_follow: bool) -> None:
         for table in self.tables:
             check_table_name(table)
         twice = [table for table in self.tables if list(self.tables).count(table) > 1]
         if twice:
             raise UsageError(f"named twice: {twice[0]}")
-        pattern = KINESIS_ARN if self.source is ChangeSource.KINESIS else STREAM_ARN
+        kinesis = self.source is ChangeSource.KINESIS
         for table, arn in self.streams.items():
             if table and table not in self.tables:
                 raise UsageError(
                     f"a stream of a table that is not named: {arn}", hint=f"Add {table} to the tables, or leave it out."
                 )
-            _match(arn, pattern, f"the ARN of a {'Kinesis' if self.source is ChangeSource.KINESIS else 'DynamoDB'} stream")
+            _match(arn, KINESIS_ARN if kinesis else STREAM_ARN, f"the ARN of a {'Kinesis' if kinesis else 'DynamoDB'} stream")
+            if table and not kinesis and f":table/{table}/stream/" not in arn:
+                raise UsageError(f"another table's stream than that of {table}: {arn}", hint="A stream's ARN names its table.")
+        if (lacking := self.streams_missing) and not streams_follow:
+            some = ", ".join(lacking[:3]) + " ..." * (len(lacking) > 3)
+            raise UsageError(
+                f"{len(lacking)} of {len(self.tables)} tables have no stream here: {some}",
+                hint=f"Of more than {MANY} tables the template holds the streams: give --stream TABLE=ARN, or --find-streams.",
+            )
         if len(set(self.streams.values())) < len(self.streams):
             raise UsageError("two tables of one stream", hint="A function can be mapped to a stream once: give each table its own.")
 
@@ -246,6 +290,13 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 "the vault's bucket is made in the account where this is deployed",
                 hint="--bucket-owner says whose an existing bucket is: give --existing-bucket too, or leave it out.",
+            )
+        if self.alarms_per is not None and not self.alarms:
+            raise UsageError("there are no alarms of which some could be left out", hint="Leave out --alarms-per, or --no-alarms.")
+        if self.alarms_per is AlarmsPer.TABLE and self.many:
+            raise UsageError(
+                f"alarms for each of {len(self.tables)} tables do not fit one stack",
+                hint=f"Up to {MANY} do. Leave --alarms-per out, or deploy several stacks.",
             )
         if self.topic_key and (self.alarm_topic or not self.alarms):
             raise UsageError(

@@ -11,12 +11,16 @@ from backstream.apps.deploy.expressions import (
     DeploymentDescription,
     Given,
     IfGiven,
+    Joined,
     Of,
     Output,
     Parameter,
     Part,
     Resource,
     StackValue,
+    StreamOf,
+    TableId,
+    TableName,
     Text,
     Value,
 )
@@ -34,7 +38,7 @@ def document(description: DeploymentDescription) -> dict[str, Any]:
     return {
         "AWSTemplateFormatVersion": VERSION,
         "Description": description.summary,
-        "Parameters": {each.name: _parameter(each) for each in description.parameters},
+        "Parameters": {each.name: _parameter(each) for each in description.parameters if not each.in_template},
         **({"Conditions": conditions} if conditions else {}),
         "Resources": {each.id: _resource(each) for each in description.resources},
         "Outputs": {each.name: _output(each) for each in description.outputs},
@@ -91,14 +95,10 @@ def _output(output: Output) -> dict[str, Any]:
 
 def _value(value: Value) -> Any:
     match value:
-        case Given(name):
-            return {"Ref": name}
-        case Of(resource, "Ref"):
-            return {"Ref": resource}
-        case Of(resource, attribute):
-            return {"Fn::GetAtt": [resource, attribute]}
-        case StackValue():
-            return {"Ref": value.value}
+        case Given() | Of() | StackValue() | StreamOf() | TableName() | TableId():
+            return _single(value)
+        case Joined(between, entries):
+            return {"Fn::Join": [between, [_value(each) for each in entries]]}
         case Text((only,)):
             return _value(only)
         case Text(parts):
@@ -112,9 +112,27 @@ def _value(value: Value) -> Any:
     return value
 
 
+def _single(value: Part | StreamOf) -> Any:
+    match value:
+        case Given(name) | Of(name, "Ref"):
+            return {"Ref": name}
+        case Of(resource, attribute):
+            return {"Fn::GetAtt": [resource, attribute]}
+        case StackValue():
+            return {"Ref": value.value}
+        case StreamOf(_, parameter, arn):
+            return {"Ref": parameter} if arn is None else arn
+        case TableName(name):
+            return name
+        case TableId(_, id_):
+            return id_
+    return value
+
+
 def _text(parts: tuple[Part, ...]) -> Any:
     joined = "".join(map(_piece, parts))
-    return {"Fn::Sub": joined} if any(not isinstance(each, str) for each in parts) else joined
+    later = any(not isinstance(each, str | TableName | TableId) for each in parts)
+    return {"Fn::Sub": joined} if later else joined
 
 
 def _piece(part: Part) -> str:
@@ -125,6 +143,10 @@ def _piece(part: Part) -> str:
             return f"${{{resource}.{attribute}}}"
         case StackValue():
             return f"${{{part.value}}}"
+        case TableName(name):
+            return name
+        case TableId(_, id_):
+            return id_
     return part
 
 

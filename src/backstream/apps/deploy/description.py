@@ -10,6 +10,7 @@ from backstream.apps.deploy import alarms, functions, replica, roles, sizes, spa
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, text
 from backstream.apps.deploy.tables import Target
+from backstream.errors import UsageError
 from backstream.version import __version__
 
 
@@ -27,11 +28,20 @@ def describe(choices: Choices) -> DeploymentDescription:
         *alarms.resources(choices, targets),
         *spark.resources(choices),
     ]
-    of = ", ".join(choices.tables) if len(choices.tables) <= 5 else f"{len(choices.tables)} tables"
+    of = ", ".join(choices.tables) if len(choices.tables) <= 5 else "many tables"
     summary = f"Backstream {__version__}: every change of {of or 'a DynamoDB table'} kept in S3."
-    description = DeploymentDescription(summary, asked, made, [*_outputs(choices, targets)])
+    description = DeploymentDescription(summary, asked, made, [*_outputs(choices, targets)], choices.moved)
+    _check_names(description)
     sizes.check(description)
     return description
+
+
+def _check_names(description: DeploymentDescription) -> None:
+    """Raises UsageError if two things have one name: one of them would not be deployed."""
+    names = [each.id for each in description.resources] + [each.name for each in description.parameters]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"two tables' names make one name of a resource: {twice[0]}", hint="Deploy them in two stacks.")
 
 
 def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
@@ -47,7 +57,14 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
         yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
     yield from spark.outputs(choices)
     signing = (" --sign kms:", Given("SigningKeyArn")) if choices.signing_key else ()
+    rest = (" --vault ", vault, " --failures ", failures, *signing)
+    if choices.many:
+        yield Output(
+            "Next", "The command to run now, for each table; nothing is kept before.", text("backstream init TABLE", *rest)
+        )
+        return
     for each in targets:
-        yield Output(f"{each.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(each), "Ref"))
-        command = text("backstream init ", each.name, " --vault ", vault, " --failures ", failures, *signing)
-        yield Output(f"{each.id}Next", "The commands to run now; nothing is kept before.", command)
+        uuid = Of(functions.mapping_id(each), "Ref")
+        yield Output(f"{each.id}MappingUuid", "The event source mapping.", uuid, each.table)
+        command = text("backstream init ", each.name, *rest)
+        yield Output(f"{each.id}Next", "The commands to run now; nothing is kept before.", command, each.table)

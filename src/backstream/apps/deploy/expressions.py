@@ -35,7 +35,31 @@ class StackValue(Enum):
     DOMAIN = "AWS::URLSuffix"
 
 
-Part = str | Given | Of | StackValue
+@dataclass(frozen=True)
+class TableName:
+    """The name of one of the deployment's tables."""
+
+    table: str
+
+
+@dataclass(frozen=True)
+class TableId:
+    """The part of resources' names that tells one of the deployment's tables from the others."""
+
+    table: str
+    id: str
+
+
+@dataclass(frozen=True)
+class StreamOf:
+    """The ARN of a table's stream: a parameter's value, or `arn` if the template itself holds it."""
+
+    table: str
+    parameter: str
+    arn: str | None = None
+
+
+Part = str | Given | Of | StackValue | TableName | TableId
 
 
 @dataclass(frozen=True)
@@ -52,7 +76,15 @@ class IfGiven:
     parameter: str
 
 
-Value = object  # a part, Text, IfGiven, bool, int, or a list or mapping of these
+@dataclass(frozen=True)
+class Joined:
+    """Texts, one after the other, with `between` between each two."""
+
+    between: str
+    entries: Sequence[Part | Text | Joined]
+
+
+Value = object  # a part, Text, Joined, IfGiven, StreamOf, bool, int, or a list or mapping of these
 
 
 def text(*parts: Part | Text) -> Text:
@@ -65,7 +97,11 @@ def text(*parts: Part | Text) -> Text:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A question at deployment. `default`: None if a value must be given."""
+    """A question at deployment.
+
+    `default`: None if a value must be given; `of_table`: the table whose stream it asks for; `in_template`: CloudFormation's
+    template holds the value itself and asks for nothing.
+    """
 
     name: str
     meaning: str
@@ -74,6 +110,8 @@ class Parameter:
     most: int | None = None
     pattern: str = ""
     choices: tuple[str, ...] | tuple[int, ...] = ()
+    of_table: str | None = None
+    in_template: bool = False
 
     @property
     def number(self) -> bool:
@@ -83,7 +121,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource to create. `kept`: it stays when the deployment is deleted; `after`: the resources that must exist first."""
+    """One resource to create.
+
+    `kept`: it stays when the deployment is deleted; `after`: the resources that must exist first; `of_table`: each table has one of
+    its own, and this is the table's.
+    """
 
     id: str
     type: str
@@ -91,6 +133,7 @@ class Resource:
     why: str = ""
     kept: bool = False
     after: tuple[str, ...] = ()
+    of_table: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,16 +143,18 @@ class Output:
     name: str
     meaning: str
     value: Value
+    of_table: str | None = None
 
 
 @dataclass(frozen=True)
 class DeploymentDescription:
-    """All of a deployment."""
+    """All of a deployment. `moved`: it continues a module of 0.1, which named some resources otherwise."""
 
     summary: str
     parameters: Sequence[Parameter]
     resources: Sequence[Resource]
     outputs: Sequence[Output] = field(default_factory=tuple)
+    moved: bool = False
 
     def type_of(self, resource: str) -> str:
         """The type of one of its resources."""

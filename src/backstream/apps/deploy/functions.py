@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from backstream.apps.deploy import roles, storage
 from backstream.apps.deploy.choices import BUCKET, KEY_ARN, KMS, LOG_DAYS, PROFILE_ARN, Architecture, Choices
-from backstream.apps.deploy.expressions import Given, Of, Parameter, Resource, StackValue, Text, Value, text
+from backstream.apps.deploy.expressions import Given, Joined, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
+from backstream.apps.monitoring.emf import DEPLOYMENT_VARIABLE
 from backstream.operations.doctor import expected
 from backstream.version import __version__
 
@@ -22,6 +22,8 @@ DRILL_TIMEOUT = 900  # seconds: all that Lambda gives
 DRILL_MEMORY = 2_048  # MB
 DRILL_DISK = 4_096  # MB; where the engine keeps what does not fit in memory
 RETRIED_SECONDS = 3_600
+DRILLS, DRILLS_OF_MANY = "rate(1 day)", "rate(1 hour)"
+DUE = "24h"  # of many tables, each is drilled once in that time
 SIGNING = "CodeSigning"
 
 
@@ -69,7 +71,12 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
         )
     if choices.drill:
         yield _number("RtoSeconds", "Recovery time objective in seconds, for the drill.", "rto_seconds", choices)
-        yield Parameter("DrillSchedule", "When restores are tried.", choices.drill_schedule, pattern=r"(rate|cron)[(].+[)]")
+        yield Parameter(
+            "DrillSchedule",
+            "When restores are tried.",
+            choices.drill_schedule or (DRILLS_OF_MANY if choices.many else DRILLS),
+            pattern=r"(rate|cron)[(].+[)]",
+        )
 
 
 def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
@@ -85,13 +92,13 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
         yield roles.witness_role(choices, targets, log_name("witness"))
         yield _witness(choices)
         yield _tried_once(WITNESS, "The next run does the rest, so a run is not tried twice more, as Lambda would.")
-        yield from (_witnessing(each) for each in targets)
+        yield from _witnessings(choices, targets)
     if choices.drill:
         yield log_group(DRILL_LOG, "drill", choices)
         yield roles.drill_role(choices, targets, log_name("drill"))
         yield _drill(choices)
         yield _tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
-        yield from (_schedule(each) for each in targets)
+        yield from _schedules(choices, targets)
     scheduled = [name for name, wanted in ((WITNESS, choices.witness), (DRILL, choices.drill)) if wanted]
     if scheduled:
         yield roles.schedule_role(scheduled)
@@ -149,6 +156,7 @@ def _vault_variables(choices: Choices) -> dict[str, Value]:
     return {
         expected.VAULT_VARIABLE: storage.vault_url(choices),
         expected.OWNER_VARIABLE: text(storage.vault_owner(choices)),
+        **({DEPLOYMENT_VARIABLE: text(StackValue.STACK)} if choices.grouped else {}),
     }
 
 
@@ -188,7 +196,7 @@ def mapping(choices: Choices, target: Target) -> Resource:
         "MetricsConfig": {"Metrics": ["EventCount"]},
     }
     why = "The stream's changes, from the oldest on. A batch that cannot be kept goes to the failures' bucket."
-    return Resource(mapping_id(target), "AWS::Lambda::EventSourceMapping", properties, why)
+    return Resource(mapping_id(target), "AWS::Lambda::EventSourceMapping", properties, why, of_table=target.table)
 
 
 def _witness(choices: Choices) -> Resource:
@@ -202,15 +210,16 @@ def _witness(choices: Choices) -> Resource:
     return function(WITNESS, "witness", expected.WITNESS_HANDLER, choices, more, why)
 
 
-def _witnessing(target: Target) -> Resource:
-    properties: dict[str, Value] = {
-        "Name": text(StackValue.STACK, f"-{target.id or 'table'}-witness"),
-        "Description": target.named("The witness of ", "."),
-        "ScheduleExpression": Given("WitnessSchedule"),
-        "FlexibleTimeWindow": {"Mode": "OFF"},
-        "Target": {"Arn": Of(WITNESS), "RoleArn": Of(roles.SCHEDULE_ROLE), "Input": text('{"table": ', _quoted(target), "}")},
-    }
-    return Resource(f"{target.id}Witnesses", "AWS::Scheduler::Schedule", properties)
+def _witnessings(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
+    """Yields the schedules of the witness: one for each table, or one for all of many."""
+    at = (Given("WitnessSchedule"), {"Mode": "OFF"}, Of(WITNESS))
+    if choices.many:
+        yield _started("Witnesses", text(StackValue.STACK, "-witness"), "The witness of all tables.", *at, _of_all(targets, "}"))
+        return
+    for each in targets:
+        name = text(StackValue.STACK, "-", each.label, "-witness")
+        event = text('{"table": "', each.name, '"}')
+        yield _started(f"{each.id}Witnesses", name, each.named("The witness of ", "."), *at, event, each.table)
 
 
 def _drill(choices: Choices) -> Resource:
@@ -233,22 +242,44 @@ def _tried_once(function: str, why: str) -> Resource:
     return Resource(f"{function}Invocation", "AWS::Lambda::EventInvokeConfig", properties, why)
 
 
-def _schedule(target: Target) -> Resource:
+def _schedules(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]:
+    """Yields the schedules of drills: one for each table, or one for all of many."""
+    at = (Given("DrillSchedule"), {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}, Of(DRILL))
+    objectives = ('"rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')
+    if choices.many:
+        # The function begins with the table whose last drill is longest ago. The next run goes on until none is due.
+        within = ('"within": "', Given("DrillWithinHours"), 'h", ') if choices.alarms else ()
+        event = _of_all(targets, f', "due": "{DUE}", ', *within, *objectives)
+        yield _started("Drills", text(StackValue.STACK, "-drill"), "The drills of all tables.", *at, event)
+        return
+    for each in targets:
+        name = text(StackValue.STACK, "-", each.label, "-drill")
+        one = text('{"table": "', each.name, '", ', *objectives)
+        yield _started(f"{each.id}Drills", name, each.named("A drill of ", "."), *at, one, each.table)
+
+
+def _started(
+    id_: str,
+    name: Text,
+    what: str | Text,
+    when: Value,
+    window: Mapping[str, Value],
+    function: Of,
+    event: Value,
+    table: str | None = None,
+) -> Resource:
+    """Returns a schedule that starts a function with an event: see apps/aws_witness.py and apps/aws_drill.py."""
     properties: dict[str, Value] = {
-        "Name": text(StackValue.STACK, f"-{target.id or 'table'}-drill"),
-        "Description": target.named("A drill of ", "."),
-        "ScheduleExpression": Given("DrillSchedule"),
-        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
-        "Target": {"Arn": Of(DRILL), "RoleArn": Of(roles.SCHEDULE_ROLE), "Input": _event(target)},
+        "Name": name,
+        "Description": what,
+        "ScheduleExpression": when,
+        "FlexibleTimeWindow": window,
+        "Target": {"Arn": function, "RoleArn": Of(roles.SCHEDULE_ROLE), "Input": event},
     }
-    return Resource(f"{target.id}Drills", "AWS::Scheduler::Schedule", properties)
+    return Resource(id_, "AWS::Scheduler::Schedule", properties, of_table=table)
 
 
-def _event(target: Target) -> Text:
-    """Returns the event of a drill: see apps/aws_drill.py."""
-    return text('{"table": ', _quoted(target), ', "rpo": "', Given("RpoSeconds"), 's", "rto": "', Given("RtoSeconds"), 's"}')
-
-
-def _quoted(target: Target) -> Text:
-    """The table's name as JSON."""
-    return text(json.dumps(target.name)) if isinstance(target.name, str) else text('"', target.name, '"')
+def _of_all(targets: Sequence[Target], *rest: Part) -> Joined:
+    """Returns the event for all tables, with one table in a line of the template."""
+    names = Joined('", "', [each.name for each in targets])
+    return Joined("", ['{"tables": ["', names, text('"]', *rest)])

@@ -70,9 +70,9 @@ def _outputs(choices: Choices, target: Target) -> Iterator[Output]:
     yield Output("FunctionName", "The function that replicates.", Of(functions.CAPTURE, "Ref"))
     yield Output("ReplicaRoleArn", "Its role: whom a replica in another account lets in.", Of(ROLE))
     yield Output("FailuresUrl", "Where batches lie that Lambda gave up on.", text("s3://", storage.failures_bucket(choices)))
-    yield Output(f"{target.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(target), "Ref"))
+    yield Output(f"{target.id}MappingUuid", "The event source mapping.", Of(functions.mapping_id(target), "Ref"), target.table)
     command = text("backstream diff ", target.name, " ", Given("ReplicaTable"), " --repair")
-    yield Output(f"{target.id}Next", "The command that makes both equal now; the function keeps them equal.", command)
+    yield Output(f"{target.id}Next", "The command that makes both equal now; the function keeps them equal.", command, target.table)
 
 
 def _function(choices: Choices) -> Resource:
@@ -99,7 +99,7 @@ def _role(choices: Choices, target: Target) -> Resource:
         roles.allow("ReadItems", ["dynamodb:BatchGetItem"], [roles.table(target.name), _replica(choices)]),
         roles.allow("WriteReplica", ["dynamodb:PutItem", "dynamodb:DeleteItem"], [_replica(choices)]),
         *roles.failing(choices),
-        *roles.reading(choices, [target]),
+        *roles.reading(choices, roles.Tables([target])),
         *roles.keys(choices, vault=False),
         roles.log(functions.log_name("replica")),
     ]

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from backstream.apps.deploy import storage
+from backstream.apps.deploy import sizes, storage
 from backstream.apps.deploy.choices import ChangeSource, Choices
-from backstream.apps.deploy.expressions import Given, Of, Part, Resource, StackValue, Text, Value, text
+from backstream.apps.deploy.expressions import Given, Of, Part, Resource, StackValue, TableName, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.operations.drill import scratch
 
 CAPTURE_ROLE, WITNESS_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "WitnessRole", "DrillRole", "ScheduleRole"
 DRILL_ID = 8  # characters: operations/drill/run.py
-# With more tables, a role's policies would exceed IAM's limit (see sizes.py): then they cover objects of all the vault's tables.
+# With more tables, or long names, a role's policies would exceed IAM's limit (see sizes.py): then they cover what belongs to any
+# table.
 NAMED_TABLES = 10
 # These are the catalog, and the object beside it that shows whether the server knows conditions: stores/s3.py.
 CATALOGS = ("catalog.json", "catalog.json.if-match")
 
+SCRATCH = [f"dynamodb:{each}" for each in ("CreateTable", "DescribeTable", "BatchWriteItem", "Scan", "DeleteTable")]
+
 Statement = Mapping[str, Value]
+
+
+class Tables(NamedTuple):
+    """The tables of a policy. `whole`: it names each of them; else it covers what belongs to any table."""
+
+    targets: Sequence[Target]
+    whole: bool = True
+
+    @property
+    def names(self) -> Sequence[Part]:
+        """The tables' names, or `*` for any."""
+        return [each.name for each in self.targets] if self.whole else ["*"]
 
 
 def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
     """Returns the role of the function that keeps the changes: it adds rows, segments of the log and gaps, and nothing else."""
-    tables = [each.name for each in targets]
-    statements = [
-        *_keeping(choices, tables),
-        _see_tables(tables),  # a table that was made again, and a stream that was replaced, are told by it alone
-        *failing(choices),
-        *reading(choices, targets),
-        *keys(choices),
-        *_signing(choices),
-        log(log_group),
-    ]
+
+    def statements(tables: Tables) -> Iterator[Statement]:
+        yield from _keeping(choices, tables)
+        yield _see_tables(tables)  # a table that was made again, and a stream that was replaced, are told by it alone
+        yield from failing(choices)
+        yield from reading(choices, tables)
+        yield from keys(choices)
+        yield from _signing(choices)
+        yield log(log_group)
+
     why = (
         "The permissions of the capturing function. It adds rows, log segments and gaps of its tables. "
         "Lambda itself reads the stream with this role."
     )
-    return role(CAPTURE_ROLE, "lambda", "capture", statements, why)
+    return _fitting(CAPTURE_ROLE, "capture", statements, targets, why)
 
 
 def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -45,49 +61,38 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
 
     The catalog names the table's id and its stream. The witness changes it if the table was created again, or its stream replaced.
     """
-    tables = [each.name for each in targets]
     kinesis = [] if _streams(choices) else ["dynamodb:DescribeKinesisStreamingDestination"]
-    named = tables if len(tables) <= NAMED_TABLES else ["*"]
-    catalogs = [_in_vault(choices, "_backstream/", each, f"/{name}") for each in named for name in CATALOGS]
-    statements = [
-        *_keeping(choices, tables),
-        _of_vault(choices, "ChangeCatalog", ["s3:PutObject"], catalogs),
-        _see_tables(tables, *kinesis),
-        next(iter(reading(choices, targets))),
-        *keys(choices),
-        *_signing(choices),
-        log(log_group),
-    ]
+
+    def statements(tables: Tables) -> Iterator[Statement]:
+        catalogs = [_in_vault(choices, "_backstream/", each, f"/{name}") for each in tables.names for name in CATALOGS]
+        yield from _keeping(choices, tables)
+        yield _of_vault(choices, "ChangeCatalog", ["s3:PutObject"], catalogs)
+        yield _see_tables(tables, *kinesis)
+        yield next(iter(reading(choices, tables)))
+        yield from keys(choices)
+        yield from _signing(choices)
+        yield log(log_group)
+
     why = "The permissions of the witness: read the streams, write what is missing in the vault, and change the catalog."
-    return role(WITNESS_ROLE, "lambda", "witness", statements, why)
+    return _fitting(WITNESS_ROLE, "witness", statements, targets, why)
 
 
 def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
     """Returns the role of the function that drills."""
-    tables = [each.name for each in targets]
-    reported = tables if len(tables) <= NAMED_TABLES else ["*"]
-    reports = [_in_vault(choices, "_backstream/", each, "/drills/*") for each in reported]
-    statements = [
-        _read_vault(choices, tables),
-        _of_vault(choices, "KeepReport", ["s3:PutObject"], reports),
-        _list_vault(choices),
-        allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [table(each) for each in tables]),
-        allow(
-            "ScratchTable",
-            [
-                "dynamodb:CreateTable",
-                "dynamodb:DescribeTable",
-                "dynamodb:BatchWriteItem",
-                "dynamodb:Scan",
-                "dynamodb:DeleteTable",
-            ],
-            [table(_scratch(each)) for each in tables],
-        ),
-        *keys(choices),
-        log(log_group),
-    ]
+
+    def statements(tables: Tables) -> Iterator[Statement]:
+        reports = [_in_vault(choices, "_backstream/", each, "/drills/*") for each in tables.names]
+        scratches = [table(_scratch(each)) for each in tables.names]
+        yield _read_vault(choices, tables)
+        yield _of_vault(choices, "KeepReport", ["s3:PutObject"], reports)
+        yield _list_vault(choices)
+        yield allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [table(each) for each in tables.names])
+        yield allow("ScratchTable", SCRATCH, scratches)
+        yield from keys(choices)
+        yield log(log_group)
+
     why = "The permissions of the drill: read the vault and the tables, and write to scratch tables that it makes and deletes."
-    return role(DRILL_ROLE, "lambda", "drill", statements, why)
+    return _fitting(DRILL_ROLE, "drill", statements, targets, why)
 
 
 def schedule_role(functions: Sequence[str]) -> Resource:
@@ -97,6 +102,16 @@ def schedule_role(functions: Sequence[str]) -> Resource:
 
 
 # --- what they have in common -----------------------------------------------------------------------------------------------------
+
+
+def _fitting(
+    id_: str, policy: str, statements: Callable[[Tables], Iterable[Statement]], targets: Sequence[Target], why: str
+) -> Resource:
+    """Returns a function's role that names its tables, or covers any table where it would be too long."""
+    made = role(id_, "lambda", policy, [*statements(Tables(targets))], why)
+    if len(targets) <= NAMED_TABLES and sizes.policies(made) <= sizes.POLICIES:
+        return made
+    return role(id_, "lambda", policy, [*statements(Tables(targets, whole=False))], why)
 
 
 def role(id_: str, service: str, policy: str, statements: Sequence[Statement], why: str) -> Resource:
@@ -144,32 +159,41 @@ def _owned_by(account: Part) -> Mapping[str, Value]:
     return {"StringEquals": {"aws:ResourceAccount": [account]}}
 
 
-def _keeping(choices: Choices, tables: Sequence[Part]) -> Iterator[Statement]:
+def _keeping(choices: Choices, tables: Tables) -> Iterator[Statement]:
     """Yields the permissions for capture: it reads everything, adds rows, segments and gaps, and puts delete markers on deleted
     items' rows.
     """
     places = _folders(choices, tables, "log", "gaps")
-    rows = [_rows(choices, each) for each in tables]
     yield _read_vault(choices, tables)
     yield _of_vault(choices, "AddToLog", ["s3:PutObject"], places)
     # Without a version's id DeleteObject writes a delete marker, and removes nothing; s3:DeleteObjectVersion is in no policy here.
-    yield _of_vault(choices, "KeepRows", ["s3:PutObject", "s3:DeleteObject"], rows)
+    yield _of_vault(choices, "KeepRows", ["s3:PutObject", "s3:DeleteObject"], _all_rows(choices, tables))
     yield _list_vault(choices)
 
 
-def _read_vault(choices: Choices, tables: Sequence[Part]) -> Statement:
+def _read_vault(choices: Choices, tables: Tables) -> Statement:
     return _of_vault(choices, "ReadVault", ["s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables))
 
 
-def _both_places(choices: Choices, tables: Sequence[Part]) -> list[Text]:
-    if len(tables) > NAMED_TABLES:
+def _both_places(choices: Choices, tables: Tables) -> list[Text]:
+    if not tables.whole:
         return [_in_vault(choices, "*")]
-    return [place for each in tables for place in (_rows(choices, each), _in_vault(choices, "_backstream/", each, "/*"))]
+    return [place for each in tables.names for place in (_rows(choices, each), _in_vault(choices, "_backstream/", each, "/*"))]
 
 
-def _folders(choices: Choices, tables: Sequence[Part], *folders: str) -> list[Text]:
-    named = tables if len(tables) <= NAMED_TABLES else ["*"]
-    return [_in_vault(choices, "_backstream/", each, f"/{folder}/*") for each in named for folder in folders]
+def _folders(choices: Choices, tables: Tables, *folders: str) -> list[Text]:
+    return [_in_vault(choices, "_backstream/", each, f"/{folder}/*") for each in tables.names for folder in folders]
+
+
+def _all_rows(choices: Choices, tables: Tables) -> list[Text]:
+    """Returns the folders of the tables' rows: with many, those of any table whose name begins with the same character.
+
+    A name that begins with `_` is always whole, so that no pattern covers the vault's own folder `_backstream`.
+    """
+    if tables.whole:
+        return [_rows(choices, each) for each in tables.names]
+    names = [each.table for each in tables.targets if each.table is not None]
+    return [_in_vault(choices, each) for each in sorted({f"{name}/*" if name[0] == "_" else f"{name[0]}*" for name in names})]
 
 
 def _rows(choices: Choices, table: Part) -> Text:
@@ -189,12 +213,11 @@ def _list_vault(choices: Choices) -> Statement:
     return _of_vault(choices, "FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
 
 
-def _see_tables(tables: Sequence[Part], *more: str) -> Statement:
-    named = tables if len(tables) <= NAMED_TABLES else ["*"]
-    return allow("SeeTables", ["dynamodb:DescribeTable", *more], [table(each) for each in named])
+def _see_tables(tables: Tables, *more: str) -> Statement:
+    return allow("SeeTables", ["dynamodb:DescribeTable", *more], [table(each) for each in tables.names])
 
 
-def reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
+def reading(choices: Choices, tables: Tables) -> Iterator[Statement]:
     """Yields the permissions that Lambda uses in the role's name. ListStreams (of both services) knows no resource, so it needs
     `*`.
 
@@ -204,7 +227,10 @@ def reading(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]:
         service, actions = "dynamodb", ["DescribeStream", "GetRecords", "GetShardIterator"]
     else:
         service, actions = "kinesis", ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
-    yield allow("ReadStream", [f"{service}:{each}" for each in actions], [each.stream for each in targets])
+    streams: list[Value] = [each.stream for each in tables.targets]
+    if not tables.whole:
+        streams = [table("*/stream/*") if _streams(choices) else _here("kinesis", "stream/*")]
+    yield allow("ReadStream", [f"{service}:{each}" for each in actions], streams)
     yield allow("ListStreams", [f"{service}:ListStreams"], ["*"])
 
 
@@ -238,11 +264,16 @@ def log(log_group: Text) -> Statement:
 
 
 def table(name: Part | Text) -> Text:
-    return text("arn:", StackValue.PARTITION, ":dynamodb:", StackValue.REGION, ":", StackValue.ACCOUNT, ":table/", name)
+    return _here("dynamodb", "table/", name)
+
+
+def _here(service: str, *name: Part | Text) -> Text:
+    return text("arn:", StackValue.PARTITION, f":{service}:", StackValue.REGION, ":", StackValue.ACCOUNT, ":", *name)
 
 
 def _scratch(table: Part) -> Text:
     """Returns a pattern for every name of a scratch table in a drill of the table."""
-    if isinstance(table, str):
-        return text(scratch.name_for(table, "?" * DRILL_ID))
+    if isinstance(table, TableName):
+        whole = scratch.name_for(table.table, "?" * DRILL_ID)
+        return text(table, whole.removeprefix(table.table)) if whole.startswith(table.table) else text(whole)
     return text(table, "-drill-", "?" * DRILL_ID)

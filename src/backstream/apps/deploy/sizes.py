@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Resource, StackValue, Text, Value
+from backstream.apps.deploy.expressions import (
+    DeploymentDescription,
+    Given,
+    Of,
+    Resource,
+    StackValue,
+    StreamOf,
+    TableName,
+    Text,
+    Value,
+)
 from backstream.errors import UsageError
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-RESOURCES, PARAMETERS = 500, 200
+RESOURCES, PARAMETERS, OUTPUTS = 500, 200, 200
 # AWS limits all inline policies of a role together, without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICIES = 10_240
@@ -24,8 +34,9 @@ def check(description: DeploymentDescription) -> None:
     """Raises UsageError if it is too large."""
     for has, most, what in (
         (len(description.resources), RESOURCES, "resources in a stack"),
-        (len(description.parameters), PARAMETERS, "parameters of a stack"),
-        (max(map(_policies, description.resources)), POLICIES, "characters in a role's policies"),
+        (sum(not each.in_template for each in description.parameters), PARAMETERS, "parameters of a stack"),
+        (len(description.outputs), OUTPUTS, "outputs of a stack"),
+        (max(map(policies, description.resources)), POLICIES, "characters in a role's policies"),
     ):
         if has > most:
             raise UsageError(
@@ -34,7 +45,8 @@ def check(description: DeploymentDescription) -> None:
             )
 
 
-def _policies(resource: Resource) -> int:
+def policies(resource: Resource) -> int:
+    """Returns the characters of a role's policies; 0 for any other resource."""
     return _length(resource.properties["Policies"]) if resource.type == "AWS::IAM::Role" else 0
 
 
@@ -45,8 +57,10 @@ def _length(value: Value) -> int:
             return 2 + sum(len(each) if isinstance(each, str) else _length(each) for each in parts)
         case Given("VaultPrefix"):
             return _LATER[StackValue.STACK]
-        case Given():
+        case Given() | StreamOf():
             return _GIVEN
+        case TableName(name):
+            return len(name)
         case Of():
             return _BUCKET
         case StackValue():

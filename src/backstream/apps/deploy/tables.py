@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backstream.apps.deploy.choices import KINESIS_ARN, STREAM_ARN, ChangeSource, Choices
-from backstream.apps.deploy.expressions import Given, Parameter, Text, text
+from backstream.apps.deploy.choices import ANY_TABLE, KINESIS_ARN, STREAM_ARN, ChangeSource, Choices
+from backstream.apps.deploy.expressions import Given, Parameter, Part, StreamOf, TableId, TableName, Text, text
+from backstream.apps.deploy.ids import id_of, short_id_of
 
 
 @dataclass(frozen=True)
 class Target:
-    """One table. `id`: distinguishes its resources' names; empty if the table is a parameter itself."""
+    """One table. `id`: distinguishes its resources' logical ids, and `label`, their names; `id` is empty if the table is a
+    parameter itself.
+    """
 
     id: str
-    name: str | Given
-    stream: Given
+    name: Given | TableName
+    stream: Given | StreamOf
+    label: str | TableId
 
     def named(self, before: str, after: str) -> Text:
         """Returns a text with the table's name in it."""
         return text(before, self.name, after)
 
+    def ending(self, word: str) -> tuple[Part, ...]:
+        """Returns the end of a name: the table's label and a word; the word alone if the table is a parameter itself."""
+        return ("-", self.label, f"-{word}") if self.id else (f"-{word}",)
+
     @property
-    def label(self) -> Text:
-        """The name alone."""
-        return text(self.name)
+    def table(self) -> str | None:
+        """The table's name, None if it is a parameter."""
+        return self.name.table if isinstance(self.name, TableName) else None
 
 
 def targets(choices: Choices) -> list[Target]:
     """Returns the tables, in the given order."""
     if not choices.tables:
-        return [Target("", Given("TableName"), Given("StreamArn"))]
-    ids = _ids(choices.tables)
-    return [Target(id_, name, Given(f"{id_}StreamArn")) for id_, name in zip(ids, choices.tables, strict=True)]
+        return [Target("", Given("TableName"), Given("StreamArn"), "table")]
+    return [_target(table, choices) for table in choices.tables]
+
+
+def _target(table: str, choices: Choices) -> Target:
+    id_ = id_of(table)
+    # A value that CloudFormation keeps of another source, or of what an older template called the same, must not count here.
+    word = "KinesisStreamArn" if choices.source is ChangeSource.KINESIS else "StreamArn"
+    stream = StreamOf(table, f"{id_}{word}", choices.streams[table] if choices.many else None)
+    return Target(id_, TableName(table), stream, TableId(table, short_id_of(table)))
 
 
 def parameters(choices: Choices) -> Iterator[Parameter]:
     """Yields the parameters of the tables."""
     kinesis = choices.source is ChangeSource.KINESIS
-    pattern = KINESIS_ARN if kinesis else STREAM_ARN
     where = (
         "Kinesis Data Streams for DynamoDB"
         if kinesis
@@ -48,15 +61,10 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     if not choices.tables:
         yield Parameter("TableName", "The table to keep.", pattern="[a-zA-Z0-9_.-]{3,255}")
     for each in targets(choices):
-        name = each.name if isinstance(each.name, str) else "TABLE"
-        meaning = f"The ARN of the stream of {name}: {where.format(name)}"
-        yield Parameter(each.stream.name, meaning, choices.streams.get(name if choices.tables else ""), pattern=pattern)
-
-
-def _ids(tables: Sequence[str]) -> list[str]:
-    """Returns ids of letters and digits only, as in resources' names, and no two alike: `order-items` and `order_items` are two
-    tables.
-    """
-    plain = ["".join(word[:1].upper() + word[1:] for word in re.split(r"[^a-zA-Z0-9]+", table)) or "Table" for table in tables]
-    snake = [re.sub(r"(?<!^)(?=[A-Z])", "_", each).lower() for each in plain]
-    return [each if snake.count(snake[at]) == 1 else f"{each}{at + 1}" for at, each in enumerate(plain)]
+        table = each.table
+        meaning = f"The ARN of the stream of {table or 'TABLE'}: {where.format(table or 'TABLE')}"
+        name = each.stream.name if isinstance(each.stream, Given) else each.stream.parameter
+        pattern = (
+            KINESIS_ARN if kinesis else STREAM_ARN.replace(ANY_TABLE, ANY_TABLE if table is None else table.replace(".", "[.]"))
+        )
+        yield Parameter(name, meaning, choices.streams.get(table or ""), pattern=pattern, of_table=table, in_template=choices.many)

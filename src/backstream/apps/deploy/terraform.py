@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
-from backstream.apps.deploy import yaml_text
+from backstream.apps.deploy import terraform_tables, yaml_text
 from backstream.apps.deploy.expressions import DeploymentDescription, Parameter
 from backstream.apps.deploy.hcl import Block, Raw, lines
 from backstream.apps.deploy.terraform_types import KINDS
@@ -26,17 +27,20 @@ def _sections(description: DeploymentDescription) -> Iterator[list[str]]:
     yield [*lines(_requirements())]
     for source in ("aws_caller_identity", "aws_partition", "aws_region"):
         yield [*lines(Block(("data", source, "current")))]
-    for parameter in (NAME, *description.parameters):
+    for parameter in (NAME, *(each for each in description.parameters if each.of_table is None)):
         yield [*lines(_variable(parameter))]
+    yield from ([*lines(each)] for each in terraform_tables.blocks(description))
     values = Values(description)
-    for resource in description.resources:
-        blocks = KINDS[resource.type](resource, values)
+    for resource in terraform_tables.one_of_each(description.resources):
+        of_each = values if resource.of_table is None else values.in_each(resource.of_table)
+        blocks = KINDS[resource.type](replace(resource, id=of_each.name_of(resource.id)), of_each)
         for at, block in enumerate(blocks):
             kept = _kept(block) if resource.kept and block.head[0] == "resource" else block
-            yield [*(yaml_text.comment(resource.why, "") if at == 0 else ()), *lines(kept)]
-    for output in description.outputs:
-        told = {"description": output.meaning, "value": values.of(output.value)}
-        yield [*lines(Block(("output", snake(output.name)), told))]
+            repeated = terraform_tables.repeated(kept) if resource.of_table is not None else kept
+            yield [*(yaml_text.comment(resource.why, "") if at == 0 else ()), *lines(repeated)]
+    for output in terraform_tables.one_of_each(description.outputs):
+        yield [*lines(terraform_tables.output(output, values))]
+    yield from ([*lines(each)] for each in terraform_tables.moves(description, values))
 
 
 def _requirements() -> Block:

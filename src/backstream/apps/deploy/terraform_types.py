@@ -182,9 +182,16 @@ def _signing(resource: Resource, to: Values) -> list[Block]:
 
 def _alarm(resource: Resource, to: Values) -> list[Block]:
     properties: Mapping[str, Any] = resource.properties
-    arguments = to.arguments(_without(properties, "Dimensions"), {"OKActions": "ok_actions"})
-    arguments["dimensions"] = {each["Name"]: to.of(each["Value"]) for each in properties["Dimensions"]}
-    return [_resource("aws_cloudwatch_metric_alarm", snake(resource.id), arguments)]
+    arguments = to.arguments(_without(properties, "Dimensions", "Metrics"), {"OKActions": "ok_actions"})
+    if "Dimensions" in properties:
+        arguments["dimensions"] = {each["Name"]: to.of(each["Value"]) for each in properties["Dimensions"]}
+    queries = [Block(("metric_query",), to.arguments(each)) for each in properties.get("Metrics", ())]
+    return [_resource("aws_cloudwatch_metric_alarm", snake(resource.id), arguments, queries)]
+
+
+def _composite(resource: Resource, to: Values) -> list[Block]:
+    arguments = to.arguments(resource.properties, {"OKActions": "ok_actions"})
+    return [_resource("aws_cloudwatch_composite_alarm", snake(resource.id), arguments)]
 
 
 def _topic(resource: Resource, to: Values) -> list[Block]:
@@ -219,5 +226,6 @@ KINDS: Mapping[str, Kind] = {
     "AWS::Scheduler::Schedule": _schedule,
     "AWS::EMRServerless::Application": _spark,
     "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::CompositeAlarm": _composite,
     "AWS::CloudWatch::Dashboard": _dashboard,
 }

@@ -7,8 +7,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstream.apps.deploy.expressions import DeploymentDescription, Given, IfGiven, Of, Part, StackValue, Text, Value
-from backstream.apps.deploy.hcl import Raw
+from backstream.apps.deploy.expressions import (
+    DeploymentDescription,
+    Given,
+    IfGiven,
+    Joined,
+    Of,
+    Part,
+    StackValue,
+    StreamOf,
+    TableId,
+    TableName,
+    Text,
+    Value,
+)
+from backstream.apps.deploy.hcl import Raw, expression, quoted
+from backstream.apps.deploy.ids import id_of
 
 # Terraform's type of a resource, and its names for Ref and Arn.
 NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -20,7 +34,11 @@ NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "AWS::EMRServerless::Application": ("aws_emrserverless_application", {"Ref": "id", "Arn": "arn"}),
     "AWS::SNS::Topic": ("aws_sns_topic", {"Ref": "id"}),
     "AWS::Logs::LogGroup": ("aws_cloudwatch_log_group", {"Ref": "name"}),
+    "AWS::CloudWatch::Alarm": ("aws_cloudwatch_metric_alarm", {"Ref": "alarm_name"}),
+    "AWS::Scheduler::Schedule": ("aws_scheduler_schedule", {"Ref": "name"}),
 }
+TABLES, STREAMS = "tables", "streams"  # the local value, the variable
+EACH = "each.key"
 PLACES = {
     StackValue.ACCOUNT: "data.aws_caller_identity.current.account_id",
     StackValue.PARTITION: "data.aws_partition.current.partition",
@@ -36,14 +54,30 @@ def snake(name: str) -> str:
 
 
 class Values:
-    """The values of one description."""
+    """The values of one description. Within a block for every table, a table's own name stands for each of them."""
 
-    def __init__(self, description: DeploymentDescription) -> None:
+    def __init__(self, description: DeploymentDescription, table: str = "", key: str = EACH) -> None:
+        self._description = description
         self._types = {each.id: each.type for each in description.resources}
+        self._tables = {each.id: each.of_table for each in description.resources if each.of_table is not None}
+        self._table, self._key = table, key
+
+    def in_each(self, table: str, key: str = EACH) -> Values:
+        """Returns the values in a block for every table, written as the one of `table`. `key`: the expression of a table's name."""
+        return Values(self._description, table, key)
+
+    def name_of(self, resource: str) -> str:
+        """Returns a resource's name in the module: what every table has is one block, without the tables' ids."""
+        table = self._tables.get(resource)
+        return resource if table is None else resource.removeprefix(id_of(table))
 
     def of(self, value: Value) -> object:
         """Returns a value in the form for `hcl.expression`."""
         match value:
+            case TableName() | TableId() | StreamOf():
+                return self._of_table(value)
+            case Joined(between, entries):
+                return Raw(f"join({quoted(between)}, {expression([self.of(each) for each in entries])})")
             case Text((only,)):
                 return self.of(only)
             case Text(parts):
@@ -69,14 +103,29 @@ class Values:
         if isinstance(part, StackValue):
             return PLACES[part]
         kind, attributes = NAMES[self._types[part.resource]]
-        return f"{kind}.{snake(part.resource)}.{attributes[part.attribute]}"
+        table = self._tables.get(part.resource)
+        index = "" if table is None else f"[{self._index(table)}]"
+        return f"{kind}.{snake(self.name_of(part.resource))}{index}.{attributes[part.attribute]}"
+
+    def _of_table(self, value: TableName | TableId | StreamOf) -> object:
+        if isinstance(value, StreamOf):
+            return Raw(f"var.{STREAMS}[{self._index(value.table)}]")
+        if isinstance(value, TableId):
+            return Raw("each.value") if value.table == self._table else value.id
+        return Raw(self._key) if value.table == self._table else value.table
+
+    def _index(self, table: str) -> str:
+        return self._key if table == self._table else quoted(table)
 
     def _template(self, parts: Sequence[Part]) -> Raw:
         """Returns a text with values in it: in quotes, or line by line."""
         several = any(isinstance(each, str) and "\n" in each for each in parts)
-        pieces = [_literal(each, several=several) if isinstance(each, str) else f"${{{self._reference(each)}}}" for each in parts]
-        joined = "".join(pieces)
+        joined = "".join(self._piece(each, several=several) for each in parts)
         return Raw(f"<<EOT\n{joined}\nEOT" if several else f'"{joined}"')
+
+    def _piece(self, part: Part, *, several: bool) -> str:
+        value = self.of(part)
+        return f"${{{value.text}}}" if isinstance(value, Raw) else _literal(str(value), several=several)
 
 
 def _literal(text: str, *, several: bool) -> str:

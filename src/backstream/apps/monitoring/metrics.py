@@ -38,6 +38,12 @@ WITNESS_MISSING = Metric("backstream_witness_missing", "WitnessMissing", "Count"
 WITNESS_GAPS = Metric("backstream_witness_gaps", "WitnessGaps", "Count", "Gaps that the witness recorded.")
 WITNESS_THROTTLED = Metric("backstream_witness_throttled", "WitnessThrottled", "Count", "Times the stream asked to slow down.")
 
+WITNESS_LEFT = Metric(
+    "backstream_witness_tables_left", "WitnessTablesLeft", "Count", "Tables of which this run of the witness has proven nothing."
+)
+DRILLS_FAILING = Metric("backstream_drills_failing", "DrillsFailing", "Count", "Tables whose last drill did not pass.")
+DRILLS_OVERDUE = Metric("backstream_drills_overdue", "DrillsOverdue", "Count", "Tables that were not drilled in time.")
+
 RPO = Metric("backstream_rpo_seconds", "RPO", "Seconds", "Age of the newest complete second in the vault now.")
 GAPS = Metric("backstream_gaps", "Gaps", "Count", "Gaps in the change log that no base backup has closed.")
 MISSED = Metric("backstream_objectives_missed", "ObjectivesMissed", "Count", "Objectives that are not met.")
@@ -86,6 +92,16 @@ def of_witness(found: Witnessed, now: float) -> Measured:
     )
 
 
+def of_witnesses(left: int, now: float) -> Measured:
+    """Returns the figures of one run of the witness for several tables."""
+    return _measured("", now, [(WITNESS_LEFT, left)])
+
+
+def of_drills(failing: int, overdue: int, now: float) -> Measured:
+    """Returns the standing of several tables' drills."""
+    return _measured("", now, [(DRILLS_FAILING, failing), (DRILLS_OVERDUE, overdue)])
+
+
 def of_status(status: Status, now: float) -> Measured:
     """Returns a table's figures now. Their names differ from a drill's, since both files may be in one collector's folder."""
     last = status.last_drill
@@ -98,7 +114,7 @@ def of_status(status: Status, now: float) -> Measured:
             (MISSED, len(status.missed)),
             (LAST_PASSED, None if last is None else last.passed),
             (LAST_RTO, None if last is None else last.rto_seconds),
-            (LAST_TIME, None if last is None else _epoch(last.began)),
+            (LAST_TIME, None if last is None else epoch_of(last.began)),
         ],
     )
 
@@ -107,7 +123,8 @@ def _measured(table: str, at: float, values: Sequence[tuple[Metric, float | None
     return Measured(table, at, [(metric, float(value)) for metric, value in values if value is not None])
 
 
-def _epoch(iso: str) -> float | None:
+def epoch_of(iso: str) -> float | None:
+    """Returns the second of a time in ISO 8601; None if it is none."""
     try:
         return moment.parse_iso_micros(iso) / MICROS
     except ValueError:

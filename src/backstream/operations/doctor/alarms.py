@@ -21,6 +21,8 @@ def of(patient: DoctorContext, function: str, mappings: Sequence[Described]) -> 
     mute = sorted(
         str(each.get("AlarmName")) for each in mine if not each.get("ActionsEnabled", True) or not each.get("AlarmActions")
     )
+    if _for_all_tables(patient.account.alarms(), function):
+        there |= set(expected.OF_MAPPINGS)
     missing = [f"{metric} ({meaning})" for metric, meaning in expected.ALARMS.items() if metric not in there]
     if ringing:
         yield wrong(NAME, f"in ALARM: {', '.join(ringing)}", f"aws cloudwatch describe-alarm-history --alarm-name {ringing[0]}")
@@ -30,6 +32,12 @@ def of(patient: DoctorContext, function: str, mappings: Sequence[Described]) -> 
         yield warning(NAME, f"these tell nobody: {', '.join(mute)}", "give them an --alarm-actions TOPIC_ARN")
     if not ringing and not missing and not mute:
         yield ok(NAME, f"{len(mine)}, none rings")
+
+
+def _for_all_tables(alarms: Sequence[Described], function: str) -> bool:
+    """True if the deployment's alarms are about all its tables: `Failures` of any of them rings long before Lambda gives up."""
+    ours = {"Name": "Deployment", "Value": function.removesuffix("-capture")}
+    return any(each.get("MetricName") == "Failures" and ours in (each.get("Dimensions") or ()) for each in alarms)
 
 
 def _metrics(alarm: Described, subjects: set[str]) -> set[str]:

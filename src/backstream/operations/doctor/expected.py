@@ -32,6 +32,8 @@ ALARMS = {
     "DestinationDeliveryFailures": "changes that are lost for good",
 }
 
+OF_MAPPINGS = ("DroppedEventCount", "OnFailureDestinationDeliveredEventCount")  # counted for each mapping alone
+
 LAG_NOTABLE = 1_800  # seconds
 DRILL_DAYS = 8  # a weekly drill, and a day
 SMALL_OBJECTS = 5_000  # of the log: a history or restore reads them one by one

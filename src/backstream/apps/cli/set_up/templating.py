@@ -7,10 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from backstream.apps import deploy, publishing
+from backstream.apps import deploy, finding_streams, publishing
 from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.output import notice
-from backstream.apps.deploy import Architecture, ChangeSource, Choices, Format, Lock, LockMode
+from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Format, Lock, LockMode
 from backstream.apps.deploy.choices import streams_by_table
 from backstream.errors import UsageError
 from backstream.model import objectives
@@ -39,6 +39,9 @@ def template(
         list[str] | None,
         Option(metavar="[TABLE=]ARN", help="A table's stream, as the parameter's default; repeat it.", show_default=False),
     ] = None,
+    find_streams: Annotated[
+        bool, Option("--find-streams", help="Ask DynamoDB for the streams of the other tables.", show_default=False)
+    ] = False,
     source: Annotated[ChangeSource, Option(metavar="dynamodb|kinesis", help="The source of the changes.")] = USUAL.source,
     existing_bucket: Annotated[
         str | None, Option(metavar="NAME", help="Keep the vault in this bucket, and create none.", show_default=False)
@@ -122,6 +125,14 @@ def template(
     rto: Annotated[str, Option(metavar="DURATION", help="Recovery time objective of drills, e.g. 2h.")] = "2h",
     alarm_topic: Annotated[str | None, Option(metavar="ARN", help="The SNS topic that alarms notify.", show_default=False)] = None,
     alarms: Annotated[bool, Option(" /--no-alarms", help="Leave the alarms out.", show_default=False)] = True,
+    alarms_per: Annotated[
+        AlarmsPer | None,
+        Option(
+            metavar="table|group|composite",
+            help="Alarms for each table, or for all; composite: one above them notifies [table; group for more than 40].",
+            show_default=False,
+        ),
+    ] = None,
     dashboard: Annotated[bool, Option(" /--no-dashboard", help="Leave the dashboard out.", show_default=False)] = True,
     witness: Annotated[bool, Option(" /--no-witness", help="Leave the scheduled witness out.", show_default=False)] = True,
     witness_schedule: Annotated[
@@ -135,11 +146,19 @@ def template(
     ] = False,
     drill: Annotated[bool, Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
     drill_schedule: Annotated[
-        str, Option(metavar="SCHEDULE", help="When drills run: a rate or cron of EventBridge.")
-    ] = USUAL.drill_schedule,
+        str | None,
+        Option(
+            metavar="SCHEDULE",
+            help="When drills run: a rate or cron of EventBridge [rate(1 day); rate(1 hour) for more than 40 tables].",
+            show_default=False,
+        ),
+    ] = None,
     drill_within: Annotated[
         int, Option(metavar="HOURS", help="Alarm if no drill has run for this many hours.")
     ] = USUAL.drill_within_hours,
+    moved: Annotated[
+        bool, Option("--moved", help="Terraform: rename the resources of a module of version 0.1.", show_default=False)
+    ] = False,
     json: Annotated[bool, Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
 ) -> None:
     """Print a template that deploys the capturing function, its buckets, roles, alarms, witness and scheduled drill."""
@@ -179,6 +198,7 @@ def template(
         rpo_seconds=objectives.parse(rpo),
         rto_seconds=objectives.parse(rto),
         alarms=alarms,
+        alarms_per=alarms_per,
         alarm_topic=alarm_topic,
         dashboard=dashboard,
         spark=spark,
@@ -188,9 +208,11 @@ def template(
         drill=drill,
         drill_schedule=drill_schedule,
         drill_within_hours=drill_within,
+        moved=moved,
     )
     format_ = _format(language, json=json)
-    text = deploy.template(choices, format_)
+    _check_moved(format_, choices)
+    text = deploy.template(finding_streams.found(choices, all_of_them=find_streams), format_)
     if to is None:
         sys.stdout.write(text)
         return
@@ -206,6 +228,11 @@ def _format(language: Language, *, json: bool) -> Format:
     if json:
         raise UsageError("Terraform's template is HCL, not JSON", hint="Leave --json out.")
     return Format.HCL
+
+
+def _check_moved(format_: Format, choices: Choices) -> None:
+    if choices.moved and (format_ is not Format.HCL or not choices.tables):
+        raise UsageError("only Terraform's resources of named tables move", hint="Leave --moved out.")
 
 
 def _lock(mode: LockMode | None, days: int | None) -> Lock | None:
