@@ -71,7 +71,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     log nor the error shows an item or its key; the record in the vault does.
     """
     wanted = _wanted(event)
-    tables = several.tables_of(wanted.table, wanted.tables, "drill")
+    tables = several.tables_of(wanted.table, wanted.tables, "drill", _hint())
     _settle_in()
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     stop = clock.now() + seconds - min(RESERVE, seconds / 3)
@@ -153,9 +153,12 @@ def _wanted(event: object) -> DrillEvent:
     try:
         return msgspec.convert(event, DrillEvent)
     except msgspec.ValidationError as error:
-        known = ", ".join(DrillEvent.__struct_fields__)
-        hint = f'Send {{"table": "NAME"}}, and what else you want of: {known}.'
-        raise UsageError(f"not the event of a drill: {error}", hint=hint) from error
+        raise UsageError(f"not the event of a drill: {error}", hint=_hint()) from error
+
+
+def _hint() -> str:
+    known = ", ".join(DrillEvent.__struct_fields__)
+    return f'Send {{"table": "NAME"}} or {{"tables": ["NAME", ...]}}, and what else you want of: {known}.'
 
 
 def _settle_in() -> None:

@@ -30,6 +30,7 @@ from backstream.operations.capture.witness import BUDGET, Witnessed
 RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a third of what there is if that is less
 AT_ONCE = 8  # tables, of several
 LEAST = 10.0  # seconds that a table is given, however many wait
+HINT = 'Send {"table": "NAME"} or {"tables": ["NAME", ...]}, and a budget if you like.'
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 
@@ -50,7 +51,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     with the names of those of which nothing is proven. The log shows no item.
     """
     wanted = _wanted(event)
-    tables = several.tables_of(wanted.table, wanted.tables, "witness")
+    tables = several.tables_of(wanted.table, wanted.tables, "witness", HINT)
     run = _Run(wanted, context)
     if wanted.table is not None:
         return run.witness(wanted.table, run.budget)
@@ -97,10 +98,7 @@ def _wanted(event: object) -> WitnessEvent:
     try:
         return msgspec.convert(event, WitnessEvent)
     except msgspec.ValidationError as error:
-        raise UsageError(
-            f"not the event of a witness: {error}",
-            hint='Send {"table": "NAME"} or {"tables": ["NAME", ...]}, and a budget if you like.',
-        ) from error
+        raise UsageError(f"not the event of a witness: {error}", hint=HINT) from error
 
 
 def _account(found: Witnessed, now: float) -> None:

@@ -38,7 +38,7 @@ def stack(aws: Aws, bucket: str, table_name: str, tmp_path: Path) -> Iterator[st
     path.write_text(template(Choices(tables=tables, streams=dict(zip(tables, arns, strict=True)))))
     name = table_name.replace("test-", "kept-")
     given = [f"CodeBucket={bucket}", "CodeKey=backstream.zip", "Runtime=python3.11", "ParallelizationFactor=2"]
-    deploy = ["cloudformation", "deploy", "--stack-name", name, "--template-file", str(path)]
+    deploy = ["cloudformation", "deploy", "--stack-name", name, "--template-file", str(path), "--s3-bucket", bucket]
     aws_cli(aws, *deploy, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *given)
     yield name
     aws.client("cloudformation").delete_stack(StackName=name)
