@@ -122,6 +122,6 @@ def _field(name: str, column: Column) -> pa.Field:
 def _arrays(columns: Mapping[str, Column], needed: frozenset[str], found: TypedRows, count: int) -> Iterator[tuple[str, pa.Array]]:
     for name, column in columns.items():
         if name in needed:
-            values = found.values.get(column.name) if column.attribute or column.name in found.values else None
+            values = found.values.get(column.name)
             kind = arrow_type(column)
             yield name, pa.nulls(count, kind) if values is None else pa.array(values, kind)
