@@ -164,3 +164,49 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
         assert (words, ran.code, ran.out) == (words, code, ""), ran.err
         assert said in ran.err, ran.err
     assert (shop.live(), tables(scene), files(scene)) == before
+
+
+def test_what_looks_at_a_group(scene: Scene, shop: Shop) -> None:
+    """`status`, `changes` and `snapshot` of several tables are one document each, in a useful order."""
+    stock = shop.feeds[shop.stock]
+    stock.vault.gaps.record(Gap("lost by a test", shop.began + 3, shop.began + 5, stock.label))
+    lines = scene.call("status", "--group", "shop").out.splitlines()
+    assert lines[0].split()[:3] == ["TABLE", "EXACT", "LAG"]
+    assert {line.split()[0] for line in lines[1:]} == set(shop.names)
+    assert lines[1].startswith(shop.stock), "the worst first"
+    (missed, *_) = scene.call("status", "--group", "shop", "--rto", "1h", "--json").json()
+    assert (missed["table"], len(missed["gaps"])) == (shop.stock, 1)
+    assert scene.call("status", "--group", "shop", "--rto", "1h").code == 3, "no drill was made: the code of the worst"
+    assert scene.call("status", shop.orders, "--json").json()["table"] == shop.orders
+
+    window = ("--from", str(shop.began - 1), "--to", str(shop.last), "--allow-gap")
+    listed = scene.call("changes", "--group", "shop", *window, "--json").json()
+    assert [each["time"] for each in listed] == sorted(each["time"] for each in listed)
+    assert {each["table"] for each in listed} == set(shop.names)
+    assert len(listed) == 3 * 60
+    lines = scene.call("changes", *shop.names, *window, "--ndjson", "--limit", "7").out.splitlines()
+    assert [json.loads(line) for line in lines] == listed[:7]
+    counts = scene.call("changes", "--group", "shop", *window, "--summary", "--json").json()
+    assert [each["table"] for each in counts] == shop.names
+
+    taken = scene.call("snapshot", shop.orders, shop.ledger, "--at", str(shop.last), "--to", "./out", "--json").json()
+    assert [(each["table"], each["at"]) for each in taken] == [(name, moment.iso(shop.last)) for name in shop.names[:2]]
+
+
+def test_a_drill_of_a_group_shows_that_no_transaction_is_cut(scene: Scene, shop: Shop) -> None:
+    at = shop.last + 1
+    ran = scene.call("drill", "--group", "shop", "--at", str(at), "--patience", "0", "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    assert (report["passed"], report["consistent"], report["note"]) == (True, True, "")
+    assert {(each["table"], each["at"]) for each in report["tables"]} == {(name, moment.iso(at)) for name in shop.names}
+    cut = next(each for each in range(shop.began, shop.last) if quiet_not(shop, each))
+    ran = scene.call("drill", "--group", "shop", "--at", str(cut), "--patience", "0", "--json")
+    assert (ran.code, ran.json()["passed"], ran.json()["consistent"]) == (0, True, False)
+    assert f"{moment.iso(cut)} is not quiet" in ran.json()["note"]
+    assert not [name for name in tables(scene) if name not in shop.names], "the scratch tables are gone"
+
+
+def quiet_not(shop: Shop, second: int) -> bool:
+    """True if some table changed in the second after this one."""
+    return shop.at(second) != shop.at(second + 1)

@@ -153,18 +153,25 @@ class Vault:
         """
         return [self.table(name).check(read_data=read_data, repair=repair, progress=progress) for name in self.names()]
 
-    def doctor(self, table: str | None = None, *, function: str | None = None, write: bool = False) -> Doctor:
+    def doctor(
+        self,
+        table: str | None = None,
+        *,
+        tables: Sequence[str] | None = None,
+        function: str | None = None,
+        write: bool = False,
+    ) -> Doctor:
         """Checks everything that a backup depends on, before and after deployment. It works without a vault, bucket, table or
         permission.
 
-        `table`: None for all tables in the vault; `function`: the Lambda function's name, None for those that the table's stream
-        feeds; `write`: put one object into the vault as a test.
+        `table`: None for these `tables`, or for all in the vault; `function`: the Lambda function's name, None for those that the
+        table's stream feeds; `write`: put one object into the vault as a test.
         """
         if table is not None:
             naming.check_table_name(table)
         elif function is not None:
             raise UsageError("a function of which table?", hint="Name the table too: backstream doctor TABLE --function NAME.")
-        found: Doctor = import_module(DOCTOR).look(self._config, table, function=function, write=write)
+        found: Doctor = import_module(DOCTOR).look(self._config, table, function=function, write=write, tables=tables)
         return found
 
     def sql(

@@ -15,6 +15,9 @@ WRITE_UNIT = 0.625e-6  # on-demand, 1 KB of an item: https://aws.amazon.com/dyna
 LISTED = 1_000  # objects that one LIST gives at most
 USUAL_BATCH = 100  # an event source mapping's default: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
 MILLION = 1_000_000
+STORED = 0.023  # dollars a month for each GB, S3 Standard, the first 50 TB
+GIGABYTE = 1 << 30
+MONTH = 30 * 86_400  # seconds
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -26,6 +29,15 @@ class Cost(msgspec.Struct, frozen=True):
     layout: str
     capture: float
     restore: float
+
+
+def monthly(layout: str, changes_a_second: float, log_bytes: int, changes_per_segment: float) -> float:
+    """Returns the dollars a month of capturing at this rate, and of storing the log as it is now.
+
+    Row objects' own storage, DynamoDB and Lambda are not in it.
+    """
+    capture = next(each.capture for each in costs(changes_per_segment) if each.layout == layout)
+    return round(changes_a_second * MONTH / MILLION * capture + log_bytes / GIGABYTE * STORED, 4)
 
 
 def costs(changes_per_segment: float) -> list[Cost]:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from backstream.apps.config import Config
+from backstream.apps.operator import operator
 from backstream.apps.verbs.arguments import Moment, moment_of, resumable_folder
 from backstream.errors import UsageError
 from backstream.operations import migrate as migrating
 from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.drill import DrillPlan
 from backstream.operations.inspect import signatures
+from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import RestoreContext, Restored
-from backstream.operations.together import group_file, restoring
+from backstream.operations.together import drilling, group_file, restoring
+from backstream.operations.together.drilling import DrilledTogether
 from backstream.operations.together.names import Targets, read_map
 from backstream.operations.together.quiet import Quiet, quiet
 from backstream.operations.together.restoring import Request, RestoredTogether
 from backstream.operations.together.side_by_side import OnFailure, StopSign, check_all, run_all, width
 from backstream.operations.undo import undo_restore
+from backstream.vault.table_vault import TableVault
 
 
 class Together:
@@ -156,6 +163,30 @@ class Together:
         restoring.check_undone(undone, len(files))
         return {table: each for table, each in undone.items() if isinstance(each, Restored)}
 
+    def drill(
+        self, tables: Sequence[str], *, at: Moment | None = None, plan: DrillPlan, progress: Progress | None = None
+    ) -> DrilledTogether:
+        """Tests a restore of all tables to one second, and shows whether that second cuts transactions between them.
+
+        `at`: None for a quiet second, the newest one or what `plan.pick` says. `plan`: of each table; see `TableBackup.drill`.
+        """
+        config = self._config
+        second = None if at is None else moment_of(at, config.clock.now())
+        around = RestoreContext(config.table, config.clock, resumable_folder(), memory=config.memory)
+        whole = msgspec.structs.replace(plan, at=second, operator=operator(config))
+        return drilling.drill_together(
+            drilling.Request(
+                vaults={table: config.vault(table) for table in tables},
+                around=around,
+                plan=whole,
+                covered=self._covered,
+                progress=progress or Silent(),
+            )
+        )
+
+    def _covered(self, vault: TableVault, at: int) -> SignedCover:
+        return signatures.check(vault, self._config.clock.now(), at, min_head=None)
+
     def file_of(self, text: str) -> Path | None:
         """Returns the file of a run over several tables, by its path or id; None if it is none."""
         return group_file.find(text, resumable_folder())
@@ -166,7 +197,7 @@ class Together:
         return Request(
             vault_of=config.vault,
             around=around,
-            covered=lambda vault, at: signatures.check(vault, config.clock.now(), at, min_head=None),
+            covered=self._covered,
             **how,  # type: ignore[arg-type]
         )
 

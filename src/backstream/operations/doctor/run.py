@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backstream.errors import BackstreamError
 from backstream.operations.doctor import bucket, capture, deployment, identity
 from backstream.operations.doctor import table as tables
@@ -10,12 +12,12 @@ from backstream.operations.doctor.report import Check, Doctor, about, report
 from backstream.vault import table_folders
 
 
-def doctor(patient: DoctorContext, table: str | None) -> Doctor:
-    """Checks everything that the backup of a table depends on; without a table, for every table in the vault.
+def doctor(patient: DoctorContext, table: str | None, several: Sequence[str] | None = None) -> Doctor:
+    """Checks everything that the backup of a table depends on; without one, for `several`, or for every table in the vault.
 
     It writes nothing, except one object if `patient.write` allows it. A failed check is `unknown`, and stops nothing.
     """
-    names = [table] if table is not None else _known(patient)
+    names = [table] if table is not None else _known(patient) if several is None else several
     place = patient.place
     checks = [
         *identity.identity(patient),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.model import moment, prices
+from backstream.model.changes.change import MICROS
 from backstream.model.objectives import Objectives, in_words
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
@@ -21,6 +22,7 @@ from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 
 LOOKS = 5  # a compaction takes longer than a look
+LEAST_SEEN = 3_600  # seconds of capture, from which on a month can be estimated
 PROVEN_WITHIN = 900  # seconds: three runs of a witness that is due every five minutes
 
 
@@ -39,7 +41,7 @@ class Status(msgspec.Struct, frozen=True):
     and `check --repair` brings them back; `damaged`: second versions of objects that are written once, which are not read.
     `watermark`: the last proof that everything up to a second is in the vault; `unproven`: why there is no such proof for a
     function's later changes; `readers`: the present readers of the stream. `horizon`: the second from which `retain` keeps history;
-    None if all of it is kept.
+    None if all of it is kept. `dollars_a_month`: an estimate, see `prices.monthly`.
     """
 
     table: str
@@ -73,6 +75,7 @@ class Status(msgspec.Struct, frozen=True):
     unproven: list[str] = []
     readers: list[str] = []
     horizon: str | None = None
+    dollars_a_month: float | None = None
 
 
 class WatermarkShown(msgspec.Struct, frozen=True):
@@ -153,6 +156,8 @@ def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
     catalog = vault.catalog
     lag = None if window.durable is None else max(0, int(now) - window.durable)
     last = next(iter(vault.drills.newest(1)), None)
+    log_bytes = sum(each.size for each in log.segments if each.segment is not None) + sum(each.size for each in log.sets)
+    per_segment = changes / len(written) if written else prices.USUAL_BATCH
     return Status(
         table=catalog.table,
         layout=catalog.layout,
@@ -172,11 +177,11 @@ def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
         compacted_changes=compacted,
         compacted_objects=sum(each.partitions for each in log.sets),
         foreign=sum(1 for each in log.listed if each.segment is None and not each.damage),
-        log_bytes=sum(each.size for each in log.segments if each.segment is not None) + sum(each.size for each in log.sets),
+        log_bytes=log_bytes,
         newest_change=None if newest is None else moment.iso(newest),
         captured_by=sorted(_WRITERS[kind] for kind in writers if kind in _WRITERS),
         last_drill=last,
-        costs=prices.costs(changes / len(written) if written else prices.USUAL_BATCH),
+        costs=prices.costs(per_segment),
         missed=[*objectives.missed_rpo(lag), *_missed_rto(objectives, last)],
         failures=catalog.failures,
         unseen=safety.not_seen(window),
@@ -186,8 +191,17 @@ def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
         watermark=_watermark(vault, now),
         unproven=_unproven(catalog, log.listed, window.durable, now),
         readers=readers_at_work(vault, log.listed, now),
+        dollars_a_month=_monthly(catalog, changes, log_bytes, per_segment, now),
         horizon=None if catalog.horizon is None else catalog.horizon.since,
     )
+
+
+def _monthly(catalog: Catalog, changes: int, log_bytes: int, per_segment: float, now: float) -> float | None:
+    """Returns what the vault of a table costs a month; None in its first hour, which says nothing about a month."""
+    seconds = now - moment.parse_iso_micros(catalog.initialised) / MICROS
+    if seconds < LEAST_SEEN:
+        return None
+    return prices.monthly(catalog.layout, changes / seconds, log_bytes, per_segment)
 
 
 def _watermark(vault: TableVault, now: float) -> WatermarkShown | None:

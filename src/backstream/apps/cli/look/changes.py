@@ -6,7 +6,7 @@ import gc
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +14,10 @@ import msgspec
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.differences import changed_lines
-from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_json, notice, out
+from backstream.apps.cli.look.change_lines import lines_of, list_all
+from backstream.apps.cli.options import AllowGap, Json, Tables, Vault
+from backstream.apps.cli.output import as_array, as_facts, as_json, notice, out
+from backstream.apps.verbs.arguments import Moment, moment_of
 from backstream.apps.verbs.changes import Selected
 from backstream.clock import SystemClock
 from backstream.errors import PartlyDone, UsageError
@@ -71,7 +72,7 @@ def events_of(text: str | None) -> list[str]:
 
 
 def changes(
-    table: TableName,
+    tables: Tables,
     *,
     since: From,
     until: To = "now",
@@ -93,12 +94,13 @@ def changes(
 ) -> int:
     """Every change between two moments, with the attributes that it changed."""
     _check_words(net=net, summary=summary, limit=limit, json=json, ndjson=ndjson)
-    found = (
-        library.open(vault)
-        .table(table)
-        .changes(
-            from_=since,
-            to=until,
+    held, several = library.open(vault), tables.single is None
+    window: tuple[Moment, Moment] = _one_window(since, until) if several else (since, until)
+
+    def of(table: str) -> Selected:
+        found = held.table(table).changes(
+            from_=window[0],
+            to=window[1],
             keys=key or (),
             keys_file=keys,
             partition=partition,
@@ -109,8 +111,17 @@ def changes(
             attributes=attribute or (),
             allow_gap=allow_gap,
         )
-    )
-    _say_how_sure(found)
+        _say_how_sure(found)
+        return found
+
+    if tables.single is None:
+        all_found = {table: of(table) for table in held.select(tables)}
+        if summary:
+            _show_summaries(all_found.values(), json=json or ndjson)
+        else:
+            list_all(all_found, net=net, limit=limit, form="ndjson" if ndjson else "json" if json else "")
+        return max(map(_end, all_found.values()))
+    table, found = tables.single, of(tables.single)
     if summary:
         _show_summary(found.summary(), json=json or ndjson)
         return _end(found)
@@ -122,6 +133,12 @@ def changes(
     if limit is not None and count == limit and next(records, None) is not None:
         notice(f"only the first {limit:,}: there are more")
     return _end(found)
+
+
+def _one_window(since: str, until: str) -> tuple[Moment, Moment]:
+    """Returns the same seconds for all tables, whenever each is read."""
+    now = SystemClock().now()
+    return moment_of(since, now), moment_of(until, now)
 
 
 def _check_words(*, net: bool, summary: bool, limit: int | None, json: bool, ndjson: bool) -> None:
@@ -203,17 +220,19 @@ def _for_people(records: Iterable[ChangeRecord | NetRecord]) -> int:
     count = 0
     for each in records:
         count += 1
-        times = f" ({counted(each.changes, 'change')})" if isinstance(each, NetRecord) else ""
-        who = "-" if each.actor is None else f"{each.actor} ({each.actor_source})"
-        head = f"{each.time}  {each.event:<8}  {who}  {each.sequence or '-'}  {bytes(each.key).decode()}{times}"
-        body = [each.note] if each.note else changed_lines(bytes(each.before), bytes(each.after))
-        for text in (head, *(f"    {line}" for line in body)):
+        for text in lines_of(each):
             out.file.write(visible_line(text) + "\n")
     out.file.flush()
     return count
 
 
 # --- the summary ------------------------------------------------------------------------------------------------------------------
+
+
+def _show_summaries(found: Iterable[Selected], *, json: bool) -> None:
+    with as_array() if json else nullcontext():
+        for each in found:
+            _show_summary(each.summary(), json=json)
 
 
 def _show_summary(found: ChangeSummary, *, json: bool) -> None:

@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 
 from backstream.apps import library
-from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.look.actors import by
-from backstream.apps.cli.options import AllowGap, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
+from backstream.apps.cli.look.lines import badness, print_lines
+from backstream.apps.cli.options import ALL, AllowGap, AllTables, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out
 from backstream.apps.monitoring import metrics
 from backstream.clock import SystemClock
@@ -75,7 +76,7 @@ def show(table: TableName, key: Key, *, at: At, vault: Vault = None, allow_gap: 
 
 
 def status(
-    table: Annotated[str | None, Argument(metavar="[TABLE]", help="One table [all of the vault's].")] = None,
+    tables: AllTables = ALL,
     *,
     vault: Vault = None,
     rpo: Rpo = None,
@@ -89,15 +90,17 @@ def status(
         raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
     held = library.open(vault)
     found, broken = of_each(
-        [table] if table is not None else held.names(),
+        names := [tables.single] if tables.single is not None else held.select(tables),
         lambda name: held.table(name).status(rpo=rpo, rto=rto),
-        alone=table is not None,
+        alone=tables.single is not None,
     )
     for each in found:
         for why in each.unseen:
             notice(f"note: {each.table}: {why}")
     if json:
-        as_json(found[0] if table is not None else found)
+        as_json(found[0] if tables.single is not None else sorted(found, key=badness) if tables.is_given else found)
+    elif len(names) > 1:
+        print_lines(found, [name for name in names if name not in {each.table for each in found}])
     else:
         for each in found:
             _show_status(each)
@@ -110,6 +113,18 @@ def status(
 
 
 def _judge(found: list[Status], broken: list[BackstreamError]) -> None:
+    """Raises the worst error: that of a table which gave no status, if its exit code is greater, or else that of the findings."""
+    try:
+        _judge_found(found)
+    except DifferencesFound as error:
+        if any(each.exit_code > error.exit_code for each in broken):
+            notice(f"error: {error.message}")
+            raise_worst(broken)
+        raise
+    raise_worst(broken)
+
+
+def _judge_found(found: list[Status]) -> None:
     for each in found:
         if each.hidden:
             notice(_hidden(each))
@@ -132,7 +147,6 @@ def _judge(found: list[Status], broken: list[BackstreamError]) -> None:
     missed = [f"{each.table}: {why}" for each in found for why in each.missed]
     if missed:
         raise DifferencesFound(missed[0], hint="\n".join(missed[1:]))
-    raise_worst(broken)
 
 
 def _hidden(each: Status) -> str:

@@ -10,16 +10,18 @@ import msgspec
 from backstream.apps import library, publishing
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.figures import write_metrics
-from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, MinHead, Rpo, Rto, TableName, Vault, VerifyKey
+from backstream.apps.cli.options import AllowGap, Emf, Json, Metrics, MinHead, Rpo, Rto, Tables, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice, out
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.prove.drilling_together import check_several, drill_several, judge_several
 from backstream.apps.library import TableBackup
 from backstream.apps.monitoring import metrics
 from backstream.apps.pages import drill as pages
+from backstream.apps.verbs.arguments import objectives_of
 from backstream.errors import DifferencesFound, Failed, UsageError
 from backstream.model.counts import counted
 from backstream.model.objectives import in_words
-from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
+from backstream.operations.drill import PATIENCE, SAMPLE, Drill, DrillPlan, Pick
 from backstream.operations.inspect.signatures import in_words as in_words_of
 from backstream.vault.drills import Held
 
@@ -29,7 +31,7 @@ SUFFIXES = (".html", ".htm", ".json")
 
 
 def drill(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     verify_key: VerifyKey = None,
@@ -67,10 +69,31 @@ def drill(
         raise UsageError("--at and --pick cannot be combined: choose one")
     if json and emf is not None and str(emf) == "-":
         raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
-    for path in (*_report_paths(report, table), metrics_file, emf):
+    held, several = library.open(vault, verify_key=verify_key, min_head=min_head), None
+    if tables.single is None:
+        check_several(scratch=scratch, min_head=min_head, report=report)
+        several = held.select(tables)
+    for path in (*(path for name in several or tables.names for path in _report_paths(report, name)), metrics_file, emf):
         if path is not None:
             publishing.check_folder(path)
-    backup = library.open(vault, verify_key=verify_key, min_head=min_head).table(table)
+    if several is not None:
+        plan = DrillPlan(
+            pick=pick,
+            keep=keep,
+            objectives=objectives_of(rpo, rto),
+            sample=sample,
+            patience=patience,
+            allow_gap=allow_gap,
+            max_units=max_write_units,
+        )
+        all_found = drill_several(held, several, tables.words, at=at, plan=plan, json=json)
+        for each in all_found.tables:
+            _publish(each, held.table(each.table), _report_paths(report, each.table))
+        write_metrics([metrics.of_drill(each) for each in all_found.tables], metrics_file, emf)
+        judge_several(all_found)
+        return
+    table = tables.names[0]
+    backup = held.table(table)
     try:
         with ProgressBar() as bar:
             found = backup.drill(

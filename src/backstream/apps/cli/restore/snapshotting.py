@@ -6,16 +6,19 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import AllowGap, At, Engine, Json, Master, TableName, Vault
+from backstream.apps.cli.each import over
+from backstream.apps.cli.options import AllowGap, At, Engine, Json, Master, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.engines import EngineKind
+from backstream.apps.verbs.arguments import Moment, moment_of
+from backstream.clock import SystemClock
 from backstream.operations.restore.snapshot import Snapshot
 from backstream.vault.log.segments import Codec
 
 
 def snapshot(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     at: At,
@@ -27,10 +30,15 @@ def snapshot(
     json: Json = False,
 ) -> int:
     """The state at a moment, in AWS's export format, ready for ImportTable. No live table is needed."""
-    backup = library.open(vault, engine=engine, master=master).table(table)
-    with ProgressBar() as bar:
-        report = backup.snapshot(at=at, to=to, compress=compress, allow_gap=allow_gap, progress=bar)
-    return _show(report, json=json)
+    held = library.open(vault, engine=engine, master=master)
+    second: Moment = at if tables.single is not None else moment_of(at, SystemClock().now())  # one and the same for all
+
+    def one(table: str) -> int:
+        with ProgressBar() as bar:
+            report = held.table(table).snapshot(at=second, to=to, compress=compress, allow_gap=allow_gap, progress=bar)
+        return _show(report, json=json)
+
+    return over(tables, held, one, json=json)
 
 
 def _show(report: Snapshot, *, json: bool) -> int:

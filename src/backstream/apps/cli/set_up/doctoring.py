@@ -6,8 +6,8 @@ import textwrap
 from typing import Annotated
 
 from backstream.apps import library
-from backstream.apps.cli.declaring import Argument, Option
-from backstream.apps.cli.options import Json, Vault
+from backstream.apps.cli.declaring import Option
+from backstream.apps.cli.options import ALL, AllTables, Json, Vault
 from backstream.apps.cli.output import as_json, out
 from backstream.operations.doctor import ALLOWED, Check, CheckVerdict, Doctor
 
@@ -22,10 +22,7 @@ TITLES = {
 
 
 def doctor(
-    table: Annotated[
-        str | None,
-        Argument(metavar="[TABLE]", help="The DynamoDB table's name [all in the vault].", show_default=False),
-    ] = None,
+    tables: AllTables = ALL,
     *,
     vault: Vault = None,
     function: Annotated[
@@ -36,7 +33,9 @@ def doctor(
     json: Json = False,
 ) -> int:
     """Check permissions, bucket, table, stream, capture, clock and deployment; say what is wrong, and how to fix it."""
-    found = library.open(vault, patience=PATIENCE).doctor(table, function=function, write=write)
+    held = library.open(vault, patience=PATIENCE)
+    several = held.select(tables) if tables.is_given and tables.single is None else None
+    found = held.doctor(tables.single, tables=several, function=function, write=write)
     if json:
         as_json(found)
     else:
