@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.model import moment, prices
-from backstream.model.changes.change import MICROS
 from backstream.model.objectives import Objectives, in_words
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
@@ -191,14 +190,14 @@ def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
         watermark=_watermark(vault, now),
         unproven=_unproven(catalog, log.listed, window.durable, now),
         readers=readers_at_work(vault, log.listed, now),
-        dollars_a_month=_monthly(catalog, changes, log_bytes, per_segment, now),
+        dollars_a_month=_monthly(catalog, changes, log_bytes, per_segment, window),
         horizon=None if catalog.horizon is None else catalog.horizon.since,
     )
 
 
-def _monthly(catalog: Catalog, changes: int, log_bytes: int, per_segment: float, now: float) -> float | None:
-    """Returns what the vault of a table costs a month; None in its first hour, which says nothing about a month."""
-    seconds = now - moment.parse_iso_micros(catalog.initialised) / MICROS
+def _monthly(catalog: Catalog, changes: int, log_bytes: int, per_segment: float, window: Window) -> float | None:
+    """Returns what the vault of a table costs a month; None in the first hour, which says nothing about a month."""
+    seconds = window.ranges[-1].until - window.ranges[0].since if window.ranges else 0
     if seconds < LEAST_SEEN:
         return None
     return prices.monthly(catalog.layout, changes / seconds, log_bytes, per_segment)
