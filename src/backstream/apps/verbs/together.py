@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,18 +10,24 @@ import msgspec
 from backstream.apps.config import Config
 from backstream.apps.operator import operator
 from backstream.apps.verbs.arguments import Moment, moment_of, resumable_folder
+from backstream.apps.verbs.changes import asked_of
 from backstream.errors import UsageError
+from backstream.model.changes.merge import Merge
 from backstream.operations import migrate as migrating
 from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.changes import ChangeWindow
 from backstream.operations.drill import DrillPlan
 from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import RestoreContext, Restored
-from backstream.operations.together import drilling, group_file, restoring
+from backstream.operations.revert import Around, OnConflict, Reverted, Writing
+from backstream.operations.revert import Request as RevertRequest
+from backstream.operations.together import drilling, group_file, restoring, reverting
 from backstream.operations.together.drilling import DrilledTogether
 from backstream.operations.together.names import Targets, read_map
 from backstream.operations.together.quiet import Quiet, quiet
 from backstream.operations.together.restoring import Request, RestoredTogether
+from backstream.operations.together.reverting import RevertedTogether
 from backstream.operations.together.side_by_side import OnFailure, StopSign, check_all, run_all, width
 from backstream.operations.undo import undo_restore
 from backstream.vault.table_vault import TableVault
@@ -182,6 +188,103 @@ class Together:
                 covered=self._covered,
                 progress=progress or Silent(),
             )
+        )
+
+    def revert(
+        self,
+        tables: Sequence[str],
+        *,
+        from_: Moment,
+        to: Moment = "now",
+        partition: str | None = None,
+        tenant: str | None = None,
+        where: str | None = None,
+        events: Iterable[str] = (),
+        actor: str | None = None,
+        attributes: Iterable[str] = (),
+        merge: Merge | str = Merge.ATTRIBUTES,
+        on_conflict: OnConflict | str = OnConflict.SKIP,
+        on_failure: OnFailure = OnFailure.STOP,
+        dry_run: bool = False,
+        allow_gap: bool = False,
+        into_another: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        expect_deletes: int | None = None,
+        ask: Callable[[RevertedTogether], bool] = lambda _: True,
+        progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> RevertedTogether:
+        """Undoes the selected changes of one window in all tables. Every plan is made before the first write.
+
+        If any table refuses, one error says so, and nothing is touched. A table of which the selection matches nothing is noted.
+        `ask` receives the plan of all; `expect_deletes`: of each table. For the other options see `TableBackup.revert`.
+        """
+        now = self._config.clock.now()
+        asked = {}
+        for table in tables:
+            vault = self._config.vault(table)
+            asked[table] = (
+                vault,
+                RevertRequest(
+                    span=ChangeWindow(moment_of(from_, now), moment_of(to, now)),
+                    asked=asked_of(
+                        vault,
+                        partition=partition,
+                        tenant=tenant,
+                        where=where,
+                        events=list(events),
+                        actor=actor,
+                        attributes=list(attributes),
+                    ),
+                    merge=Merge(merge),
+                    on_conflict=OnConflict(on_conflict),
+                    allow_gap=allow_gap,
+                    to_now=isinstance(to, str) and to.strip().lower() == "now",
+                    into_another=into_another,
+                ),
+            )
+        writing = Writing(max_write_units, patience, expect_deletes)
+        ways = self._ways(writing, on_failure=on_failure, progress=progress or Silent(), notice=notice)
+        return reverting.revert(asked, self._words, ways, dry_run=dry_run, ask=ask)
+
+    def resume_revert(
+        self,
+        path: Path,
+        *,
+        on_failure: OnFailure = OnFailure.STOP,
+        into_another: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        progress: Progress | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> RevertedTogether:
+        """Continues a revert of several tables, by its file."""
+        writing = Writing(max_write_units, patience)
+        ways = self._ways(writing, on_failure=on_failure, progress=progress or Silent(), notice=notice)
+        return reverting.resume(path, ways, into_another=into_another)
+
+    def undo_revert(
+        self,
+        path: Path,
+        *,
+        dry_run: bool = False,
+        into_another: bool = False,
+        patience: float = 30.0,
+        max_write_units: float | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Reverted]:
+        """Takes back a revert of several tables, by its file."""
+        ways = self._ways(Writing(max_write_units, patience), progress=progress or Silent())
+        return reverting.undo(path, ways, live=not dry_run, into_another=into_another)
+
+    def _ways(self, writing: Writing, **how: object) -> reverting.Ways:
+        config, folder = self._config, resumable_folder()
+        return reverting.Ways(
+            around_of=lambda table: Around(config.table(table), config.clock, folder, config.memory),
+            folder=folder,
+            writing=writing,
+            **how,  # type: ignore[arg-type]
         )
 
     def _covered(self, vault: TableVault, at: int) -> SignedCover:

@@ -74,7 +74,7 @@ class BulkWriter(Generic[W]):
         self._table = table
         self._clock = clock
         self._patience = patience
-        self._budget = Budget.of(clock, max_units) if budget is None else budget
+        self._budget = budget or Budget.of(clock, max_units)
         self._gate = Gate(clock, Congestion(least=min(LEAST, most), first=min(FIRST, most), most=most))
         self._progress = progress
         self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")

@@ -170,7 +170,9 @@ class Execution:
         self._stops = plan.head.on_conflict is OnConflict.STOP
         self._key_of = wire.KeyReader(around.table.facts().schema)
         self._applying = Applying(around.table, held)
-        self._writer = BulkWriter(self._applying, around.clock, patience=writing.patience, max_units=writing.max_units)
+        self._writer = BulkWriter(
+            self._applying, around.clock, patience=writing.patience, max_units=writing.max_units, budget=writing.budget
+        )
         self._lock = threading.Lock()
         self._conflicts: list[Failure] = []
         self._failures: list[Failure] = []

@@ -11,6 +11,7 @@ import msgspec
 from backstream.engine.local.memory import Memory
 from backstream.model.changes.merge import Merge
 from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.bulk.writer import Budget
 from backstream.operations.changes import ChangeCriteria, ChangeWindow
 from backstream.operations.restore import Failure
 from backstream.ports import Clock, Table
@@ -47,12 +48,14 @@ class Writing(msgspec.Struct, frozen=True):
     """The options of writing. `max_units`: write units a second at most; `patience`: seconds without any progress after which it
     gives up.
 
-    `expect_deletes`: the most rows that may be deleted, required if that is most of the table.
+    `expect_deletes`: the most rows that may be deleted, required if that is most of the table. `budget`: write units that several
+    tables share; None if `max_units` is this table's own.
     """
 
     max_units: float | None = None
     patience: float = 30.0
     expect_deletes: int | None = None
+    budget: Budget | None = None
 
 
 class Around(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.look.changes import Actor, Attribute, Event, Keys, KeysFile, Partition, Tenant, To, Where, events_of
-from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.options import ALL, AllowGap, AllTables, Json, Vault
 from backstream.apps.cli.output import (
     Resumption,
     as_facts,
@@ -25,6 +25,7 @@ from backstream.apps.cli.output import (
     out,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.restore.reverting_together import check_alone, of_several
 from backstream.apps.library import TableBackup
 from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge, MergeVerdict
@@ -32,6 +33,7 @@ from backstream.model.counts import counted
 from backstream.model.values.visible import visible_line
 from backstream.operations.restore import Failure
 from backstream.operations.revert import OnConflict, Plan, PlanRow, Reverted
+from backstream.operations.together.side_by_side import OnFailure
 
 ASKED_SHOWN = 20  # rows that are shown before the question; a dry run shows all
 
@@ -40,7 +42,7 @@ _LEFT = {MergeVerdict.CONFLICT.value: "CONFLICT", MergeVerdict.GONE.value: "GONE
 
 
 def revert(
-    table: TableName,
+    tables: AllTables = ALL,
     *,
     since: Annotated[
         str | None, Option("--from", metavar="MOMENT", help="The window begins after this second.", show_default=False)
@@ -90,6 +92,9 @@ def revert(
         float | None, Option(metavar="N", min=1, help="Write units (1 KB) a second at most.", show_default=False)
     ] = None,
     patience: Annotated[float, Option(metavar="SECONDS", help="Give up after this time without any progress.")] = 30.0,
+    on_failure: Annotated[
+        OnFailure, Option(metavar="stop|go-on", help="Several tables: whether others begin after one has failed.")
+    ] = OnFailure.STOP,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table.")] = False,
     json: Json = False,
 ) -> int:
@@ -101,7 +106,32 @@ def revert(
     _check_words(since, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
     if expect_deletes is not None and (plan or resume or undo) is not None:
         raise UsageError("--expect-deletes goes with a revert that begins now, or with --apply")
-    backup = library.open(vault, patience=patience).table(table)
+    held = library.open(vault, patience=patience)
+    run_of_many = None if resume is None and undo is None else held.together().file_of(resume or undo or "")
+    if run_of_many is not None or tables.single is None:
+        check_alone(tables, run_of_many, key=key, keys=keys, changes=changes, plan=plan, apply=apply)
+        words_of_many = {
+            "from_": since or "",
+            "to": until,
+            "partition": partition,
+            "tenant": tenant,
+            "where": where,
+            "events": events_of(event),
+            "actor": actor,
+            "attributes": attribute or (),
+            "merge": merge,
+            "on_conflict": on_conflict,
+            "on_failure": on_failure,
+            "dry_run": dry_run,
+            "allow_gap": allow_gap,
+            "expect_deletes": expect_deletes,
+            "into_another": into_another,
+            "patience": patience,
+            "max_write_units": max_write_units,
+        }
+        return of_several(held, tables, run_of_many, words_of_many, resumes=resume, undoes=undo, yes=yes, json=json)
+    table = tables.single
+    backup = held.table(table)
     tell = Resumption()
     writing = {"patience": patience, "expect_deletes": expect_deletes, "notice": tell}
 
