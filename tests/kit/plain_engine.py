@@ -18,7 +18,7 @@ from backstream.model.changes.fold import BEGINNING, FoldState
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART, FAR_APART
 from backstream.model.window import AFTER_ALL, Window
-from backstream.ports.engine import EntriesRead, StatePartition, UnreadableSource
+from backstream.ports.engine import EntriesRead, PartitionWork, StatePartition, UnreadableSource
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import segments
 from backstream.vault.log.links import Links
@@ -177,6 +177,9 @@ class PlainState:
 
     def __iter__(self) -> Iterator[Part]:
         return map(self.partition, range(PARTITIONS))
+
+    def elsewhere(self, work: PartitionWork[TableVault]) -> None:
+        """See there."""
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
         """See there."""

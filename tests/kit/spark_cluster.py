@@ -106,7 +106,7 @@ class SparkCluster:
             "-Dspark.master.rest.enabled=false",
             *OPENED,
         ]
-        paths = os.pathsep.join([str(HERE), str(HERE.parent / "src")])
+        paths = os.pathsep.join([str(HERE), str(HERE.parent / "src"), os.environ.get("PYTHONPATH", "")])
         environment = {
             "PATH": os.environ["PATH"],
             "SPARK_HOME": self._home,

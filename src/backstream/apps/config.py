@@ -198,6 +198,13 @@ class Config:
         )
         return RetryingStore(files, self.clock, budget=self._patience)
 
+    def files_opener(self, url: str) -> Callable[[], Files] | None:
+        """Returns what opens the same place in another process; None if the engine is on this machine."""
+        if self._engine.kind is not EngineKind.SPARK:
+            return None
+        made: Callable[[], Files] = import_module("backstream.apps.spark_vault").files_opener(url, self._vault, self._patience)
+        return made
+
     def trail(self, url: str) -> tuple[ListedFiles, str]:
         """Returns the place of CloudTrail's files, a bucket or a folder, and the path of that place: `s3://bucket/path` or a
         folder's own.

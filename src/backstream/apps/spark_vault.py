@@ -10,7 +10,7 @@ import msgspec
 from backstream.apps.config import Config
 from backstream.engine.spark.cluster import Cluster
 from backstream.engine.spark.engine import SparkEngine
-from backstream.ports import Clock, Engine
+from backstream.ports import Clock, Engine, Files
 from backstream.vault.table_vault import TableVault
 
 # What a driver tells its executors of its environment: where things are, and how to speak to them. No key, token or profile.
@@ -46,6 +46,25 @@ class VaultOpener(msgspec.Struct, frozen=True):
         os.environ.update(self.settings)
         config = Config(self.url, patience=self.patience, verify_key=self.verify_key)
         return config.verified(self.table) if self.verified else config.vault(self.table)
+
+
+class FilesOpener(msgspec.Struct, frozen=True):
+    """Opens the place of an export in an executor. `vault`: the vault's URL, which may be in the same bucket."""
+
+    url: str
+    vault: str | None
+    patience: float
+    settings: tuple[tuple[str, str], ...]
+
+    def __call__(self) -> Files:
+        """Opens it with the credentials that botocore finds here."""
+        os.environ.update(self.settings)
+        return Config(self.vault, patience=self.patience).files(self.url)
+
+
+def files_opener(url: str, vault: str | None, patience: float) -> FilesOpener:
+    """Returns what opens the place of an export in executors."""
+    return FilesOpener(url, vault, patience, settings_of(os.environ))
 
 
 def settings_of(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

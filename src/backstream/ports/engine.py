@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -42,6 +42,13 @@ class StatePartition(Mapping[bytes, Entry]):
     @abstractmethod
     def known(self, key: bytes) -> FoldState:
         """Return all that was found out about an item, so that more can be added to it; nothing where it is not here."""
+
+
+class PartitionWork(Protocol[VaultT_contra]):
+    """Work on one partition of a state, on any machine: it can be pickled. Run again it has the same effect."""
+
+    def __call__(self, vault: VaultT_contra, partition: StatePartition, number: int) -> bytes:
+        """Do it, and return what came of it."""
 
 
 class NamePartitions(Protocol):
@@ -94,6 +101,12 @@ class TableState(Protocol):
 
     def __iter__(self) -> Iterator[StatePartition]:
         """Return all partitions, one after another."""
+
+    def elsewhere(self, work: PartitionWork[Any]) -> Iterator[bytes] | None:
+        """Return the results of work on every partition, done where they lie; None where that is this machine.
+
+        The work gets the vault, opened there. A BackstreamError that it raises is raised here.
+        """
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
         """Return the items that lack changes up to the moment, including changes that may still arrive."""

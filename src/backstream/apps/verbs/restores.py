@@ -186,7 +186,9 @@ class Restoring:
         vault = self._config.vault(self._name)
         around = self._surroundings(progress)
         second = second_of(at, around.clock.now(), vault)
-        return snapshot(vault, second, self._config.files(url_of(to)), around, compress=compress, allow_gap=allow_gap)
+        url = url_of(to)
+        opener = self._config.files_opener(url)
+        return snapshot(vault, second, self._config.files(url), around, compress=compress, allow_gap=allow_gap, opener=opener)
 
     def resume(
         self,

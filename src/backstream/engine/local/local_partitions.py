@@ -21,6 +21,7 @@ from backstream.errors import Damaged
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
+from backstream.ports.engine import PartitionWork
 from backstream.vault.erasures import Erasures
 from backstream.vault.table_vault import TableVault
 
@@ -93,6 +94,10 @@ class LocalPartitions:
         """See the protocol."""
         folded = Folded(self._spill.heads(number), floor, at)
         return Partition(folded, self._spill.pick(number, folded.spots))
+
+    def elsewhere(self, work: PartitionWork[TableVault], floor: int, at: int) -> None:  # noqa: ARG002 - all of it lies here
+        """See the protocol."""
+        return
 
     def broken(self, evidence: ChainEvidence, proven: int, erasures: Erasures) -> Iterator[BrokenChain]:
         """See the protocol."""

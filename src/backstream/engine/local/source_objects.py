@@ -12,7 +12,7 @@ from backstream.engine.local.spill import Pairs
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
-from backstream.ports.engine import StatePartition
+from backstream.ports.engine import PartitionWork, StatePartition
 from backstream.vault.bases import Part
 from backstream.vault.erasures import Erasures
 from backstream.vault.log.chains import Run
@@ -109,6 +109,9 @@ class EntryPartitions(Protocol):
 
     def partition(self, number: int, floor: int, at: int) -> StatePartition:
         """Returns the states of one partition's items at a second; valid until the next one is asked for."""
+
+    def elsewhere(self, work: PartitionWork[TableVault], floor: int, at: int) -> Iterator[bytes] | None:
+        """See `ports.engine.TableState.elsewhere`."""
 
     def broken(self, evidence: ChainEvidence, proven: int, erasures: Erasures) -> Iterator[BrokenChain]:
         """Yields the items that lack changes. See `broken.broken_in`."""

@@ -23,7 +23,7 @@ from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART
 from backstream.model.values import object_limits
 from backstream.model.window import Window
-from backstream.ports.engine import StatePartition, UnreadableSource
+from backstream.ports.engine import PartitionWork, StatePartition, UnreadableSource
 from backstream.vault.bases import Part
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import segments
@@ -204,6 +204,10 @@ class State:
 
     def __iter__(self) -> Iterator[StatePartition]:
         return map(self.partition, range(self.partitions))
+
+    def elsewhere(self, work: PartitionWork[TableVault]) -> Iterator[bytes] | None:
+        """See the port."""
+        return self._held.elsewhere(work, self.floor, self._at)
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
         """Yields the items that lack changes up to the moment, including changes that may still arrive."""

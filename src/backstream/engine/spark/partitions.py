@@ -20,8 +20,9 @@ from backstream.engine.spark.tasks import Bucketed, Opener
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
-from backstream.ports.engine import EntriesRead, StatePartition
+from backstream.ports.engine import EntriesRead, PartitionWork, StatePartition
 from backstream.vault.erasures import Erasures
+from backstream.vault.table_vault import TableVault
 
 ORDER_BYTES = 64 << 20  # of stored objects that one map task reads
 ORDER_OBJECTS = 4_000  # at most: each is a request, four at a time
@@ -104,6 +105,16 @@ class SparkPartitions:
 
     def _run(self, work: Any, wanted: Sequence[int]) -> list[Any]:
         return list(self._cluster.run(self._shuffled[0], work, wanted)) if self._shuffled else []
+
+    def elsewhere(self, work: PartitionWork[TableVault], floor: int, at: int) -> Iterator[bytes]:
+        """Runs the work in executors, some buckets at a time. A bucket in which nothing lies is left out."""
+        together = self._together * 4
+        doing = tasks.Working(self._opener, work, floor, at)
+        for first in range(0, self.partitions, together):
+            for result, failed in self._run(doing, range(first, min(first + together, self.partitions))):
+                if failed is not None:
+                    raise tasks.raised(failed)
+                yield result
 
     def broken(self, evidence: ChainEvidence, proven: int, erasures: Erasures) -> Iterator[BrokenChain]:
         """See the protocol. Executors know of no erasure: what comes before one is left out here."""

@@ -21,7 +21,7 @@ import msgspec
 from backstream import errors
 from backstream.engine.local.broken import broken_in
 from backstream.engine.local.log_decoder import Taker, Task
-from backstream.engine.local.partition import Folded
+from backstream.engine.local.partition import Folded, Partition
 from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.source_objects import Fetched, SourceObject, fetch
 from backstream.engine.local.spill import NO_VALUE, Picked, SpillWriter, Spot, chunk, heads_decoder, heads_in
@@ -31,6 +31,7 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.ports import ObjectStore
+from backstream.ports.engine import PartitionWork
 from backstream.vault.erasures import Erasures
 from backstream.vault.log.chains import Run
 from backstream.vault.log.writer_chains import Link
@@ -245,6 +246,26 @@ class Folding(msgspec.Struct, frozen=True):
             folded = Folded(bucket.heads(), self.floor, self.at)
             for piece in pieces(folded, bucket.picked(folded)):
                 yield bucket.number or 0, piece
+
+
+class Working(msgspec.Struct, frozen=True):
+    """Does work on the folded items of a bucket. It yields the result, or the error that came, as a value."""
+
+    opener: Opener
+    work: PartitionWork[TableVault]
+    floor: int
+    at: int
+
+    def __call__(self, coming: Iterable[Bucketed]) -> Iterator[tuple[bytes, tuple[str, str, str] | None]]:
+        """Yields one result, or none for an empty bucket."""
+        with closing(Bucket(coming, STATES)) as bucket:
+            if bucket.number is None:
+                return
+            folded = Folded(bucket.heads(), self.floor, self.at)
+            try:
+                yield self.work(opened(self.opener), Partition(folded, bucket.picked(folded)), bucket.number), None
+            except BackstreamError as error:
+                yield b"", failure(error)
 
 
 class Naming(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import Selection
 from backstream.operations.restore.state_source import Candidates, Looking
 from backstream.operations.restore.targets.conditional_writer import CONFLICT
-from backstream.operations.restore.targets.sinks import Nowhere, Sink
+from backstream.operations.restore.targets.sinks import Nowhere, Sink, SpreadSink
 from backstream.operations.restore.wording import NEVER_SEEN, erased_words, nothing_matches, spared_words
 from backstream.ports import Delete, Put, Write
 
@@ -92,10 +92,31 @@ class Pass:
     def take(self, sink: Sink) -> None:
         """Decide for every item, and return when all is done or named."""
         self._sink = sink
+        if self._took_elsewhere(sink):
+            self._finish(sink)
+            return
         for candidate, then in itertools.chain(self._first, self._meant or ()):
             self._do(candidate, then, sink)
+        self._finish(sink)
+
+    def _finish(self, sink: Sink) -> None:
         for each in sink.finish():
             self._not_done(each)
+
+    def _took_elsewhere(self, sink: Sink) -> bool:
+        """True if the whole state, and nothing but that, was written where its partitions lie."""
+        state = None if self._request.selects or self._target.continues else self._looking.alone
+        work = sink.work() if isinstance(sink, SpreadSink) else None
+        results = None if state is None or work is None else state.elsewhere(work)
+        if results is None or not isinstance(sink, SpreadSink):
+            return False
+        for each in results:
+            items, left = sink.took(each)
+            self._counts[Action.PUT] += items
+            self._around.progress.advance(items)
+            for one in left:
+                self._left.leave(one.key, one.why)
+        return True
 
     # --- what is meant ---
 

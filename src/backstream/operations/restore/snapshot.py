@@ -13,6 +13,8 @@ import msgspec
 
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore import Failure, Into, RestoreContext, RestoreRequest, restore
+from backstream.operations.restore.export_part import ExportPart, FilesOpener, decode_part
+from backstream.operations.restore.targets.sinks import LeftItem
 from backstream.ports import Files, Put, Write
 from backstream.vault.aws_export import ExportWriter
 from backstream.vault.log.segments import Codec
@@ -41,12 +43,22 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def snapshot(
-    vault: TableVault, at: int, to: Files, around: RestoreContext, *, compress: Codec = Codec.GZIP, allow_gap: bool = False
+    vault: TableVault,
+    at: int,
+    to: Files,
+    around: RestoreContext,
+    *,
+    compress: Codec = Codec.GZIP,
+    allow_gap: bool = False,
+    opener: FilesOpener | None = None,
 ) -> Snapshot:
-    """Writes the whole table's state at a second. Raises OutsideWindow and GapInTheWay before anything is written."""
+    """Writes the whole table's state at a second. Raises OutsideWindow and GapInTheWay before anything is written.
+
+    `opener`: opens the place on other machines, if the state lies there; None: everything is written from here.
+    """
     began = around.clock.now()
     export = ExportWriter(to, f"{int(began * 1_000):014d}-{uuid.uuid4().hex[:8]}", compress)
-    request = RestoreRequest(at=at, target=Into(export.url, lambda: _ExportSink(export)), allow_gap=allow_gap)
+    request = RestoreRequest(at=at, target=Into(export.url, lambda: _ExportSink(export, opener)), allow_gap=allow_gap)
     report = restore(vault, request, around)
     if not report.failed:
         export.complete(vault.catalog, at, began=began, ended=around.clock.now())
@@ -72,14 +84,26 @@ class _ExportSink:
     hopeless = ""
     touched = False
 
-    def __init__(self, export: ExportWriter) -> None:
+    def __init__(self, export: ExportWriter, opener: FilesOpener | None) -> None:
         self._export = export
+        self._opener = opener
         export.start()
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - an export is always new
         """Adds a line; a moment's state holds no deletes."""
         if isinstance(write, Put):
             self._export.add(write.image)
+
+    def work(self) -> ExportPart | None:
+        """Returns the work on one partition: one data file."""
+        return None if self._opener is None else ExportPart(self._opener, self._export.names.id, self._export.codec)
+
+    def took(self, result: bytes) -> tuple[int, Sequence[LeftItem]]:
+        """Notes the file of a partition."""
+        part = decode_part(result)
+        if part.file is not None:
+            self._export.include(part.file, part.size)
+        return part.items, part.left
 
     def finish(self) -> Sequence[LeftOut[Write]]:
         """Makes all of it durable. An item that the store does not take raises an error; it is not left out."""

@@ -59,6 +59,7 @@ class Looking:
         self.later: Later = LaterOfFew(job.vault, job.request.at)
         self._few: list[RowState] = []
         self._all: tuple[TableState, Pairs] | None = None
+        self.alone: TableState | None = None  # the whole table's state, where it is all that matters
 
     def tally(self, would_delete: Callable[[RowState], bool]) -> RowCounts:
         """Returns how much would be deleted, after `candidates` has been called and before the first of them is taken.
@@ -155,6 +156,7 @@ class Looking:
         earlier = self._earlier(stack, state)
         self._look_later(stack, state)
         self._all = None if live is None else (state, live)
+        self.alone = state if live is None and earlier is None else None
         progress = self._around.progress
         progress.phase("rows", None)
         return lambda: of_state(state, live, progress, earlier=earlier)

@@ -28,7 +28,7 @@ class ExportWriter:
         self.files: list[DataFile] = []
         self.bytes = 0
         self._store = store
-        self._codec = codec
+        self.codec = codec
         self._file_bytes = file_bytes
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="export")
         self._writing: deque[Future[tuple[DataFile, int]]] = deque()
@@ -71,8 +71,7 @@ class ExportWriter:
 
     def _hand_over(self) -> None:
         self._handed_over += 1
-        name = f"{self.names.data}{self._handed_over:08d}.json.{self._codec.suffix}"
-        self._writing.append(self._pool.submit(self._write, name, self._lines, self._count))
+        self._writing.append(self._pool.submit(self.write_file, f"{self._handed_over:08d}", self._lines, self._count))
         self._lines, self._count = bytearray(), 0
         if len(self._writing) >= WRITERS:
             self._take()
@@ -82,8 +81,16 @@ class ExportWriter:
         self.files.append(file)
         self.bytes += size
 
-    def _write(self, name: str, lines: bytearray, count: int) -> tuple[DataFile, int]:
-        body = self._codec.compress(lines)
+    def include(self, file: DataFile, size: int) -> None:
+        """Adds a data file that was written elsewhere, by `write_file`."""
+        self._handed_over += 1
+        self.files.append(file)
+        self.bytes += size
+
+    def write_file(self, word: str, lines: bytes | bytearray, count: int) -> tuple[DataFile, int]:
+        """Writes one data file, and returns what manifests say of it, and its bytes. The same lines give the same bytes."""
+        name = f"{self.names.data}{word}.json.{self.codec.suffix}"
+        body = self.codec.compress(lines)
         self._store.put(name, body)
         checksum, etag = manifests.checksum(body), manifests.etag(body)
         return DataFile(item_count=count, md5_checksum=checksum, etag=etag, data_file_s3_key=self._key(name)), len(body)

@@ -6,14 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
+
+import msgspec
 
 from backstream import private_files
 from backstream.errors import Failed, TargetNotEmpty
 from backstream.operations.bulk.writer import BulkWriter, LeftOut
 from backstream.operations.restore.targets.conditional_writer import ConditionalWriter
 from backstream.ports import ConditionalWrite, Delete, Write
+from backstream.ports.engine import PartitionWork
 from backstream.vault.aws_export.lines import item_line
+from backstream.vault.table_vault import TableVault
 
 
 class Sink(Protocol):
@@ -38,6 +42,24 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """Stops here."""
+
+
+class LeftItem(msgspec.Struct, frozen=True, array_like=True):
+    """An item that was left out, by its canonical key, and why."""
+
+    key: bytes
+    why: str
+
+
+@runtime_checkable
+class SpreadSink(Sink, Protocol):
+    """A sink that can be filled where the partitions of a state lie, if that is on other machines."""
+
+    def work(self) -> PartitionWork[TableVault] | None:
+        """Returns the work on one partition; None if it must be filled here."""
+
+    def took(self, result: bytes) -> tuple[int, Sequence[LeftItem]]:
+        """Notes what came of a partition: the number of items in it, and those that were left out."""
 
 
 class Nowhere:
