@@ -205,6 +205,14 @@ class Config:
         made: Callable[[], Files] = import_module("backstream.apps.spark_vault").files_opener(url, self._vault, self._patience)
         return made
 
+    @property
+    def opener_of(self) -> Callable[[str], Callable[[], tuple[Table, Clock]]] | None:
+        """Returns what makes openers of tables for another process; None if the engine is on this machine."""
+        if self._engine.kind is not EngineKind.SPARK:
+            return None
+        made: Callable[[str], Callable[[], tuple[Table, Clock]]] = import_module("backstream.apps.spark_vault").table_opener
+        return made
+
     def trail(self, url: str) -> tuple[ListedFiles, str]:
         """Returns the place of CloudTrail's files, a bucket or a folder, and the path of that place: `s3://bucket/path` or a
         folder's own.

@@ -10,7 +10,7 @@ import msgspec
 from backstream.apps.config import Config
 from backstream.engine.spark.cluster import Cluster
 from backstream.engine.spark.engine import SparkEngine
-from backstream.ports import Clock, Engine, Files
+from backstream.ports import Clock, Engine, Files, Table
 from backstream.vault.table_vault import TableVault
 
 # What a driver tells its executors of its environment: where things are, and how to speak to them. No key, token or profile.
@@ -60,6 +60,24 @@ class FilesOpener(msgspec.Struct, frozen=True):
         """Opens it with the credentials that botocore finds here."""
         os.environ.update(self.settings)
         return Config(self.vault, patience=self.patience).files(self.url)
+
+
+class TableOpener(msgspec.Struct, frozen=True):
+    """Opens a live table in an executor."""
+
+    name: str
+    settings: tuple[tuple[str, str], ...]
+
+    def __call__(self) -> tuple[Table, Clock]:
+        """Opens it with the credentials that botocore finds here."""
+        os.environ.update(self.settings)
+        config = Config()
+        return config.table(self.name), config.clock
+
+
+def table_opener(name: str) -> TableOpener:
+    """Returns what opens a table in executors."""
+    return TableOpener(name, settings_of(os.environ))
 
 
 def files_opener(url: str, vault: str | None, patience: float) -> FilesOpener:

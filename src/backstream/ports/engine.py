@@ -44,10 +44,17 @@ class StatePartition(Mapping[bytes, Entry]):
         """Return all that was found out about an item, so that more can be added to it; nothing where it is not here."""
 
 
+class WorkPlace(msgspec.Struct, frozen=True):
+    """Where work is done: the partition's `number`, and how many partitions are worked on at the same time at most (`beside`)."""
+
+    number: int
+    beside: int
+
+
 class PartitionWork(Protocol[VaultT_contra]):
     """Work on one partition of a state, on any machine: it can be pickled. Run again it has the same effect."""
 
-    def __call__(self, vault: VaultT_contra, partition: StatePartition, number: int) -> bytes:
+    def __call__(self, vault: VaultT_contra, partition: StatePartition, place: WorkPlace) -> bytes:
         """Do it, and return what came of it."""
 
 

@@ -260,7 +260,9 @@ class Restoring:
 
     def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> RestoreContext:
         config = self._config
-        return RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice)
+        return RestoreContext(
+            config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice, None, config.opener_of
+        )
 
 
 def _vouched(done: Restored, covered: SignedCover) -> Restored:

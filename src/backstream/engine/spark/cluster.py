@@ -113,7 +113,12 @@ class Cluster:
     @property
     def width(self) -> int:
         """The number of buckets that are worth folding at once."""
-        return max(1, min(MOST_TOGETHER, int(self.context.defaultParallelism)))
+        return max(1, min(MOST_TOGETHER, self.cores))
+
+    @property
+    def cores(self) -> int:
+        """The number of tasks that run at the same time now."""
+        return max(1, int(self.context.defaultParallelism))
 
     @property
     def version(self) -> str:

@@ -107,14 +107,16 @@ class SparkPartitions:
         return list(self._cluster.run(self._shuffled[0], work, wanted)) if self._shuffled else []
 
     def elsewhere(self, work: PartitionWork[TableVault], floor: int, at: int) -> Iterator[bytes]:
-        """Runs the work in executors, some buckets at a time. A bucket in which nothing lies is left out."""
-        together = self._together * 4
-        doing = tasks.Working(self._opener, work, floor, at)
-        for first in range(0, self.partitions, together):
-            for result, failed in self._run(doing, range(first, min(first + together, self.partitions))):
+        """Runs the work in executors, as many buckets at a time as there are cores. A bucket in which nothing lies is left out."""
+        first = 0
+        while first < self.partitions:
+            beside = self._cluster.cores
+            wanted = range(first, min(first + beside, self.partitions))
+            for result, failed in self._run(tasks.Working(self._opener, work, floor, at, beside), wanted):
                 if failed is not None:
                     raise tasks.raised(failed)
                 yield result
+            first += beside
 
     def broken(self, evidence: ChainEvidence, proven: int, erasures: Erasures) -> Iterator[BrokenChain]:
         """See the protocol. Executors know of no erasure: what comes before one is left out here."""

@@ -31,7 +31,7 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.ports import ObjectStore
-from backstream.ports.engine import PartitionWork
+from backstream.ports.engine import PartitionWork, WorkPlace
 from backstream.vault.erasures import Erasures
 from backstream.vault.log.chains import Run
 from backstream.vault.log.writer_chains import Link
@@ -255,6 +255,7 @@ class Working(msgspec.Struct, frozen=True):
     work: PartitionWork[TableVault]
     floor: int
     at: int
+    beside: int
 
     def __call__(self, coming: Iterable[Bucketed]) -> Iterator[tuple[bytes, tuple[str, str, str] | None]]:
         """Yields one result, or none for an empty bucket."""
@@ -263,7 +264,8 @@ class Working(msgspec.Struct, frozen=True):
                 return
             folded = Folded(bucket.heads(), self.floor, self.at)
             try:
-                yield self.work(opened(self.opener), Partition(folded, bucket.picked(folded)), bucket.number), None
+                place = WorkPlace(bucket.number, self.beside)
+                yield self.work(opened(self.opener), Partition(folded, bucket.picked(folded)), place), None
             except BackstreamError as error:
                 yield b"", failure(error)
 

@@ -106,10 +106,11 @@ class Pass:
     def _took_elsewhere(self, sink: Sink) -> bool:
         """True if the whole state, and nothing but that, was written where its partitions lie."""
         state = None if self._request.selects or self._target.continues else self._looking.alone
-        work = sink.work() if isinstance(sink, SpreadSink) else None
+        work = sink.work() if isinstance(sink, SpreadSink) and state is not None else None
         results = None if state is None or work is None else state.elsewhere(work)
         if results is None or not isinstance(sink, SpreadSink):
             return False
+        self._planning = None  # nobody here has seen the images
         for each in results:
             items, left = sink.took(each)
             self._counts[Action.PUT] += items

@@ -9,7 +9,7 @@ import msgspec
 from backstream.errors import BackstreamError
 from backstream.operations.restore.targets.sinks import LeftItem
 from backstream.ports import Files
-from backstream.ports.engine import StatePartition
+from backstream.ports.engine import StatePartition, WorkPlace
 from backstream.vault.aws_export.lines import item_line
 from backstream.vault.aws_export.manifests import DataFile
 from backstream.vault.aws_export.writer import ExportWriter
@@ -41,7 +41,7 @@ class ExportPart(msgspec.Struct, frozen=True):
     export: str
     codec: Codec
 
-    def __call__(self, vault: TableVault, partition: StatePartition, number: int) -> bytes:
+    def __call__(self, vault: TableVault, partition: StatePartition, place: WorkPlace) -> bytes:
         """Returns what was written, in MessagePack."""
         wanted = ((key, entry) for key, entry in partition.items() if not entry.removed)
         found = sorted(vault.images(wanted), key=lambda each: each[0])
@@ -50,5 +50,5 @@ class ExportPart(msgspec.Struct, frozen=True):
         if not lines:
             return msgspec.msgpack.encode(WrittenPart(0, None, 0, left))
         writer = ExportWriter(self.opener(), self.export, self.codec)
-        file, size = writer.write_file(f"p{number:06d}{'-incomplete' if left else ''}", b"".join(lines), len(lines))
+        file, size = writer.write_file(f"p{place.number:06d}{'-incomplete' if left else ''}", b"".join(lines), len(lines))
         return msgspec.msgpack.encode(WrittenPart(len(lines), file, size, left))

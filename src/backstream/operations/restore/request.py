@@ -23,7 +23,8 @@ class RestoreContext(msgspec.Struct, frozen=True):
     """The context of a restore besides the vault.
 
     `folder`: the place of its resumable file; `notice` receives, before the first write, the command that resumes it after an
-    interruption. `budget`: write units that several restores share; None if each has its request's own.
+    interruption. `budget`: write units that several restores share; None if each has its request's own. `opener_of`: returns
+    what opens a table on another machine, with the clock there; None if the engine is on this one.
     """
 
     table_of: Callable[[str], Table]
@@ -33,6 +34,7 @@ class RestoreContext(msgspec.Struct, frozen=True):
     memory: Memory = Memory()
     notice: Callable[[str], None] = lambda _: None
     budget: Budget | None = None
+    opener_of: Callable[[str], Callable[[], tuple[Table, Clock]]] | None = None
 
 
 class RestoreTarget(Protocol):

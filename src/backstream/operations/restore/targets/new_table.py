@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from backstream.errors import TargetNotEmpty
 from backstream.operations.restore.request import RestoreJob, TargetRequest
+from backstream.operations.restore.targets.kept import UndoRecorder
+from backstream.operations.restore.targets.sinks import Sink, TableSink
 from backstream.operations.restore.targets.table import TableTarget
+from backstream.operations.restore.targets.table_part import SpreadTableSink, TablePart
 from backstream.operations.restore.targets.table_setup import TableSetup, exists
 from backstream.ports import Table
 
@@ -52,6 +55,14 @@ class FilledTable(TableTarget):
     def _description(self) -> bytes | None:
         table = self._table()
         return table.facts().description if exists(table) else None
+
+    def _sink(self, table: Table, keeper: UndoRecorder | None) -> Sink:
+        request, around = self._job.request, self._job.around
+        sink = super()._sink(table, keeper)
+        if around.opener_of is None or around.budget is not None or not isinstance(sink, TableSink):
+            return sink
+        part = TablePart(around.opener_of(self.name), request.patience, request.max_units)
+        return SpreadTableSink(sink.writer, part)
 
     def _have_ready(self, table: Table) -> None:
         """Create it, unless it is there."""

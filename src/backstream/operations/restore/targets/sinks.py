@@ -83,30 +83,30 @@ class TableSink:
     """Writes into a table, whatever is there."""
 
     def __init__(self, writer: BulkWriter[Write]) -> None:
-        self._writer = writer
+        self.writer = writer
 
     @property
     def hopeless(self) -> str:
         """See the writer."""
-        return self._writer.hopeless
+        return self.writer.hopeless
 
     @property
     def touched(self) -> bool:
         """True if DynamoDB has taken anything."""
-        return self._writer.written > 0
+        return self.writer.written > 0
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - it is overwritten
         """Passes it to the writer."""
-        self._writer.add(write)
+        self.writer.add(write)
 
     def finish(self) -> Sequence[LeftOut[Write]]:
         """Waits for the writer."""
-        self._writer.finish()
-        return self._writer.left_out
+        self.writer.finish()
+        return self.writer.left_out
 
     def abandon(self) -> None:
         """Stops the writer."""
-        self._writer.abandon()
+        self.writer.abandon()
 
 
 class ConditionalSink:
