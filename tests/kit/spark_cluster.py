@@ -23,6 +23,8 @@ import pytest
 
 from backstream.clock import SystemClock
 from backstream.engine.local.engine import LocalEngine
+from backstream.errors import AccessDenied
+from backstream.ports.engine import StatePartition, WorkPlace
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.vault.table_vault import TableVault
@@ -184,6 +186,19 @@ class FolderOpener(msgspec.Struct, frozen=True):
     def __call__(self) -> TableVault:
         """Return it."""
         return TableVault.open(DirectoryStore(Path(self.path), SystemClock()), self.table, engines=LocalEngine)
+
+
+class ImagesOf(msgspec.Struct, frozen=True):
+    """Work on a partition: the images of its items, by key, under its number. `fault`: raise it instead."""
+
+    fault: str = ""
+
+    def __call__(self, vault: TableVault, partition: StatePartition, place: WorkPlace) -> bytes:
+        """Return them in MessagePack."""
+        if self.fault:
+            raise AccessDenied(self.fault, hint="ask")
+        images = {key: vault.image(entry) for key, entry in partition.items() if not entry.removed}
+        return msgspec.msgpack.encode({str(place.number): images})
 
 
 def opener_in(folder: Path, vault: TableVault) -> MemoryOpener:

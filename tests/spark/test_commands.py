@@ -65,13 +65,19 @@ def test_files_tables_and_exports_are_those_of_the_local_engine(scene: Scene, on
     assert len(lines) > ROWS // 2
 
     new = f"{scene.table}-new"
-    assert scene.call("restore", scene.table, "--at", at, "--to", new, *on_spark).code == 0
+    filled = scene.call("restore", scene.table, "--at", at, "--to", new, "--max-write-units", "100000", "--json", *on_spark)
+    assert (filled.code, filled.json()["put"], filled.json()["failed"]) == (0, len(lines), 0), filled.err
     assert same(scene.items(new), file_items(scene.folder / "local"))
 
-    done = scene.call("snapshot", scene.table, "--at", at, "--to", f"file://{scene.folder}", "--json", *on_spark)
-    assert done.code == 0, done.err
-    parts = [gzip.decompress(each.read_bytes()) for each in scene.folder.glob("AWSDynamoDB/*/data/*")]
+    done = scene.call("snapshot", scene.table, "--at", at, "--to", f"s3://{scene.bucket}/exports", "--json", *on_spark)
+    assert (done.code, done.json()["items"]) == (0, len(lines)), done.err
+    s3 = scene.aws.client("s3")
+    found = s3.list_objects_v2(Bucket=scene.bucket, Prefix="exports/")["Contents"]
+    names = [each["Key"] for each in found if "/data/" in each["Key"]]
+    assert [Path(name).name for name in names] == [f"p{number:06d}.json.gz" for number in range(done.json()["files"])]
+    parts = [gzip.decompress(s3.get_object(Bucket=scene.bucket, Key=name)["Body"].read()) for name in names]
     assert sorted(b"".join(parts).splitlines()) == lines
+    assert {"manifest-files.json", "manifest-summary.json"} <= {Path(each["Key"]).name for each in found}
 
 
 def test_in_place_and_taken_back(scene: Scene, on_spark: Words) -> None:

@@ -7,22 +7,24 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backstream.clock import SystemClock
 from backstream.engine.local.engine import LocalEngine
 from backstream.engine.spark.cluster import Cluster
 from backstream.engine.spark.engine import SparkEngine
-from backstream.errors import BackstreamError
+from backstream.errors import AccessDenied, BackstreamError
 from backstream.model.changes.entry import Entry
 from backstream.model.window import AFTER_ALL
 from backstream.ports import Engine, TableState
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.table_vault import TableVault
 from kit import big_vault
+from kit.lived import lived
 from kit.more_histories import MORE_STEPS, MoreWorld
 from kit.schedules import drawn
-from kit.spark_cluster import FolderOpener, SparkCluster, needs_spark, opener_in
+from kit.spark_cluster import FolderOpener, ImagesOf, SparkCluster, needs_spark, opener_in
 
 pytestmark = [pytest.mark.spark, needs_spark, pytest.mark.timeout(3_600)]
 CONTRACT = Path(__file__).parents[1] / "engines/test_engine_contract.py"
@@ -83,6 +85,26 @@ def test_random_histories_have_the_local_engines_states(engine: Engine[TableVaul
 @pytest.mark.parametrize("block", range(20))
 def test_two_hundred_histories(engine: Engine[TableVault], tmp_path: Path, block: int) -> None:
     assert sum(play(5_000 + block * 10 + each, engine, tmp_path) for each in range(10)) > 0
+
+
+def test_work_is_done_once_for_each_partition_where_it_lies(engine: Engine[TableVault]) -> None:
+    stage, seconds = lived()
+    vault = stage.vault()
+    with engine.state(vault, seconds[-1]) as found, LocalEngine().state(vault, seconds[-1]) as here:
+        results = found.elsewhere(ImagesOf())
+        assert results is not None
+        told = [images for each in results for images in msgspec.msgpack.decode(each, type=dict[str, dict[bytes, bytes]]).values()]
+        assert len(told) > 1
+        assert {key: image for each in told for key, image in each.items()} == stage.expected(seconds[-1])
+        assert sum(map(len, told)) == len(stage.expected(seconds[-1]))
+        assert here.elsewhere(ImagesOf()) is None
+
+
+def test_an_error_of_work_is_raised_here(engine: Engine[TableVault]) -> None:
+    stage, seconds = lived()
+    with engine.state(stage.vault(), seconds[-1]) as found, pytest.raises(AccessDenied, match="no permission") as raised:
+        list(found.elsewhere(ImagesOf("no permission")) or ())
+    assert raised.value.hint == "ask"
 
 
 def test_an_executor_that_is_killed_changes_nothing(cluster: SparkCluster, spark: Cluster, tmp_path: Path) -> None:

@@ -259,10 +259,9 @@ class Restoring:
         return signatures.check(vault, self._config.clock.now(), at, min_head=self._config.min_head)
 
     def _surroundings(self, progress: Progress | None, notice: Callable[[str], None] = lambda _: None) -> RestoreContext:
-        config = self._config
-        return RestoreContext(
-            config.table, config.clock, resumable_folder(), progress or Silent(), config.memory, notice, None, config.opener_of
-        )
+        config, shown = self._config, progress or Silent()
+        folder, opener_of = resumable_folder(), config.opener_of
+        return RestoreContext(config.table, config.clock, folder, shown, config.memory, notice, opener_of=opener_of)
 
 
 def _vouched(done: Restored, covered: SignedCover) -> Restored:
