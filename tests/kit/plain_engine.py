@@ -18,7 +18,7 @@ from backstream.model.changes.fold import BEGINNING, FoldState
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART, FAR_APART
 from backstream.model.window import AFTER_ALL, Window
-from backstream.ports.engine import EntriesRead, PartitionWork, StatePartition, UnreadableSource
+from backstream.ports.engine import EntriesRead, PartitionWork, StatePartition, UnreadableSource, WorkPlace
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import segments
 from backstream.vault.log.links import Links
@@ -75,6 +75,7 @@ class PlainState:
     """See `ports.engine.TableState`."""
 
     partitions = PARTITIONS
+    spread = False
 
     def __init__(self, vault: TableVault, at: int, keys: Collection[bytes] | None, since: int | None) -> None:
         self._vault, self._at, self._since = vault, at, since
@@ -178,8 +179,9 @@ class PlainState:
     def __iter__(self) -> Iterator[Part]:
         return map(self.partition, range(PARTITIONS))
 
-    def elsewhere(self, work: PartitionWork[TableVault]) -> None:
-        """See there."""
+    def elsewhere(self, work: PartitionWork[TableVault]) -> Iterator[bytes] | None:
+        """See there: as if partitions lay on other machines, if that is asked for."""
+        return (work(self._vault, self.partition(n), WorkPlace(n, PARTITIONS)) for n in range(PARTITIONS)) if self.spread else None
 
     def broken(self, window: Window, now: float) -> Iterator[BrokenChain]:
         """See there."""
@@ -202,10 +204,11 @@ class PlainState:
 
 
 class PlainEngine:
-    """See `ports.engine.Engine`. `asked`: for how many states and readings it was asked."""
+    """See `ports.engine.Engine`. `asked`: for how many states and readings it was asked; `spread`: partitions lie elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spread: bool = False) -> None:
         self.asked = 0
+        self.spread = spread
 
     def state(
         self,
@@ -219,7 +222,9 @@ class PlainEngine:
     ) -> PlainState:
         """See the port."""
         self.asked += 1
-        return PlainState(vault, at, keys, since)
+        made = PlainState(vault, at, keys, since)
+        made.spread = self.spread
+        return made
 
     def broken_chains(
         self,
