@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -59,9 +60,9 @@ class Counted(MemoryTable):
         self.side = side
         return self
 
-    def write(self, writes: list[Write], took: object = None) -> list[Write]:  # type: ignore[override]  # noqa: ARG002 - nobody asks
+    def write(self, writes: Sequence[Write], took: Callable[[float], None] | None = None) -> Sequence[Write]:
         self.written[self.side] += len(writes)
-        return list(super().write(writes))
+        return super().write(writes, took)
 
 
 def lose_an_image(stage: Stage, vault: TableVault, at: int) -> bytes:
