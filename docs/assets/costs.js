@@ -23,7 +23,7 @@ function shown(dollars) {
 }
 
 function calculate(form) {
-  const value = (name) => Math.max(0, Number(form.elements[name].value) || 0);
+  const value = (name) => Math.max(0, Number(form.querySelector(`[name=${name}]`).value) || 0);
   const asked = [value("changes"), value("item"), value("table"), value("months"), value("batch")];
   for (const [name, rows] of [["rows", true], ["log", false]]) {
     const found = costs(rows, ...asked);
@@ -35,7 +35,7 @@ function calculate(form) {
 }
 
 function begin() {
-  const form = document.getElementById("costs");
+  const form = document.getElementById("calculator-form");
   if (form && !form.dataset.ready) {
     form.dataset.ready = "yes";
     form.addEventListener("input", () => calculate(form));
