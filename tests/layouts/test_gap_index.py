@@ -162,7 +162,7 @@ def test_a_time_that_nobody_read_is_never_closed_by_an_index() -> None:
     store = MemoryStore(ManualClock())
     gap = Gap("the stream was replaced", 100, 200, STREAM)
     assert GapIndexes(store, TABLE).write(GapIndex(1, [], [FoldedGap(gap, [(f"{GAPS}{gap.id}.json", "1")])]))
-    with pytest.raises(Damaged, match="says that a gap is closed of which nothing tells that"):
+    with pytest.raises(Damaged, match="says that a gap is closed, and nothing else does"):
         list(Gaps(store, TABLE).all())
 
 

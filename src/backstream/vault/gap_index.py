@@ -126,7 +126,7 @@ def _decoded(name: str, number: int, body: bytes) -> GapIndex:
     if found.number != number or not all(map(_is_sound, (*found.standing, *found.closed))):
         raise Damaged(f"the index of gaps {name} says what no compaction does", hint=_BRING_BACK)
     if any(not _may_close(each.gap) for each in found.closed):
-        raise Damaged(f"{name} says that a gap is closed of which nothing tells that", hint=_BRING_BACK)
+        raise Damaged(f"{name} says that a gap is closed, and nothing else does", hint=_BRING_BACK)
     return found
 
 
