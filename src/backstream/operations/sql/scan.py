@@ -58,6 +58,8 @@ class Scan(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         try:
             for batch in self._read(asked):
                 yield asked.answer(batch)
+        except GeneratorExit:
+            raise  # DuckDB needs no more
         except BaseException as error:
             self._note(error)
             raise
