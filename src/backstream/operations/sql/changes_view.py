@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
-from backstream.model.changes.kinds import ChangedAttributes
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, SeenChange
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import looks_back
@@ -28,7 +27,6 @@ class ChangesView:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._changed = ChangedAttributes()
         self._learning = Learning(reading, self._with_images, old=True)
 
     def columns(self, named: Collection[str]) -> Columns:
@@ -98,17 +96,22 @@ class ChangesView:
         reading, window = self._reading, self._window(span)
         around = ChangesContext(reading.clock, reading.memory)
         found = Changes(reading.vault, window, ChangeCriteria(), around, allow_gap=True)
-        told = 0
-        for seen in found.known():
+        actors, told = found.actors, 0
+        only_stream = actors.knows_none
+        for seen in found.known(briefly=True):
             if seen.gone:
                 reading.unread(f"an image of the change {seen.sequence} of {seen.key.decode()}: {seen.doubt}")
-            for each in found.warnings[told:]:
-                reading.unread(each)
-            told = len(found.warnings)
-            changed = [] if seen.doubt else self._changed(seen.old, seen.new)
-            yield Row(seen.key, seen.entry, seen.old, seen.new, seen.doubt, found.actors.of(seen), changed)
-        for each in found.warnings[told:]:
-            reading.unread(each)
+            if len(found.warnings) > told:
+                told = self._pass_on(found.warnings, told)
+            actor = seen.actor if only_stream else actors.of(seen)
+            yield Row(seen.key, seen.entry, seen.old, seen.new, seen.doubt, actor)
+        self._pass_on(found.warnings, told)
+
+    def _pass_on(self, warnings: Sequence[str], told: int) -> int:
+        """Notes the warnings that came since. Returns their number."""
+        for each in warnings[told:]:
+            self._reading.unread(each)
+        return len(warnings)
 
     def _actors(self) -> Actors:
         return Actors.of_vault(self._reading.vault, lambda error: self._reading.unread(error.message))

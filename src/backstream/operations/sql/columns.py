@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from backstream.errors import Damaged
+from backstream.model.changes.kinds import ChangedAttributes
 from backstream.model.columns.names import NULLS, UNFIT
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
@@ -17,6 +18,7 @@ from backstream.operations.sql.row import Row
 from backstream.operations.sql.spans import TIME
 from backstream.operations.sql.typed import TypedColumns, is_name
 
+_changed = ChangedAttributes()
 TEXT, COUNT, FLAG = pa.string(), pa.int64(), pa.bool_()
 _KEY = "key_"
 
@@ -36,7 +38,7 @@ _NEW = (pa.field("new", TEXT), lambda rows: [text_of(each.new) for each in rows]
 _IMAGE = (pa.field("image", TEXT), lambda rows: [text_of(each.new) for each in rows])
 _CHANGED = (
     pa.field("changed", pa.list_(TEXT)),
-    lambda rows: [None if each.changed is None else list(each.changed) for each in rows],
+    lambda rows: [[] if each.note else _changed(each.old, each.new) for each in rows],
 )
 _NOTE = (pa.field("note", TEXT), lambda rows: [each.note or None for each in rows])
 _SINCE = (pa.field("since", TIME), _TIME[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from backstream.model.changes.entry import Entry
@@ -24,7 +22,6 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     new: bytes | None = None
     note: str = ""
     actor: str | None = None
-    changed: Sequence[str] | None = None
     until: int | None = None
 
     @property

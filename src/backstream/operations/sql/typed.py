@@ -78,21 +78,30 @@ class TypedColumns:
     def arrays(self, rows: Sequence[Row], needed: frozenset[str]) -> Iterator[tuple[str, pa.Array]]:
         """Yields the needed columns of some rows, by name."""
         if not needed.isdisjoint({NULLS, UNFIT, *self._new}):
-            found = self._typed([(each, each.key if each.new is None else each.new) for each in rows])
+            only = None if needed & {NULLS, UNFIT} else _attributes(self._new, needed)
+            found = typed_rows(self._reading, [(each, each.key if each.new is None else each.new) for each in rows], only)
             yield NULLS, pa.array(found.nulls, _NULLS.type)
             yield UNFIT, pa.array(found.unfit, _UNFIT.type)
             yield from _arrays(self._new, needed, found, len(rows))
         if not needed.isdisjoint(self._old):
-            yield from _arrays(self._old, needed, self._typed([(each, each.old) for each in rows]), len(rows))
-
-    def _typed(self, images: Sequence[tuple[Row, bytes | None]]) -> TypedRows:
-        return typed_rows(self._reading, images)
+            found = typed_rows(self._reading, [(each, each.old) for each in rows], _attributes(self._old, needed))
+            yield from _arrays(self._old, needed, found, len(rows))
 
 
-def typed_rows(reading: Reading, images: Sequence[tuple[Row, bytes | None]]) -> TypedRows:
-    """Returns images in typed columns. One that is not an item in DynamoDB JSON is named, and has no values."""
+def _attributes(columns: Mapping[str, Column], needed: frozenset[str]) -> frozenset[str]:
+    return frozenset(each.attribute for name, each in columns.items() if name in needed)
+
+
+def typed_rows(reading: Reading, images: Sequence[tuple[Row, bytes | None]], only: frozenset[str] | None = None) -> TypedRows:
+    """Returns images in typed columns. One that is not an item in DynamoDB JSON is named, and has no values.
+
+    `only`: these attributes; None for all.
+    """
     try:
-        return typed([{} if image is None else row_of(image) for _, image in images], reading.columns)
+        rows = [{} if image is None else row_of(image) for _, image in images]
+        if only is not None:
+            rows = [{name: row[name] for name in only if name in row} for row in rows]
+        return typed(rows, reading.columns)
     except Damaged:
         return typed([_sound(reading, row, image) for row, image in images], reading.columns)
 
