@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from backstream.engine.local.memory import Memory
-from backstream.errors import BackstreamError, Damaged, GapInTheWay, OutsideWindow, Refused, UsageError
+from backstream.errors import BackstreamError, Damaged, Failed, GapInTheWay, OutsideWindow, Refused, UsageError
 from backstream.model import moment
 from backstream.model.values import wire
 from backstream.operations.sql.answers import rows_of
@@ -46,6 +49,11 @@ def asked(reading: Reading, query: str) -> list[dict[str, Any]]:
     with Session({reading.table: reading}, Memory()) as session:
         session.run(query, take)
     return found
+
+
+def used_up(_: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    for _batch in batches:
+        pass
 
 
 def lived(layout: Layout, seed: int = 1) -> Stage:
@@ -216,6 +224,24 @@ def test_what_cannot_be_read_is_named_and_left_out_only_on_demand() -> None:
         assert len(rows) == left
         assert sum(None not in each.values() for each in rows) == 1
         assert row in skipping.damaged[0]
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(opened: Reading, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """DuckDB may write no more than there is room for. The session stays usable, and its files go with it."""
+    connect = duckdb.connect
+
+    def small(database: str, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+        return connect(database, config={**config, "max_temp_directory_size": "1MB"})
+
+    monkeypatch.setattr(duckdb, "connect", small)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = "SELECT repeat('x', 500) || i AS s FROM range(300000) t(i)"
+    large = f"SELECT max(r) FROM (SELECT row_number() OVER (ORDER BY s DESC) AS r, s FROM ({rows})) WHERE s > ''"
+    with Session({"flights": opened}, Memory(64 << 20)) as session:
+        with pytest.raises(Failed, match="BACKSTREAM_MEMORY_MB"):
+            session.run(large, used_up)
+        session.run("SELECT 1", used_up)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_gap_is_in_a_view_and_in_the_way_of_what_it_concerns() -> None:
