@@ -122,6 +122,10 @@ class Overtaken(Failed):
     """Somebody else did the same at the same time, and was faster: nothing of this attempt counts."""
 
 
+class HorizonMoved(Failed):
+    """History was removed while the vault was read with an older catalog: what was read so far may lack it."""
+
+
 class ConditionNotMet(Failed):
     """A conditional write found that the item was not as expected."""
 

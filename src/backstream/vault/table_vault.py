@@ -9,7 +9,8 @@ from contextlib import closing
 from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
-from backstream.errors import BackstreamError, Damaged, MissingObject, NotSigned, raising
+from backstream.errors import BackstreamError, Damaged, HorizonMoved, MissingObject, NotSigned, raising
+from backstream.model import moment
 from backstream.model.changes import fold
 from backstream.model.changes.entry import Entry, ImagePlace
 from backstream.model.changes.invocation_record import FOLDER
@@ -199,8 +200,22 @@ class TableVault:
     # --- what is to be read ---
 
     def inventory(self, *, since: int | None = None, until: int | None = None) -> Inventory:
-        """Returns the contents of the log, each change once. See `inventory.of_log`."""
-        return inventory.of_log(self.log, self.compacted, since=since, until=until)
+        """Returns the contents of the log, each change once. See `inventory.of_log`.
+
+        Raises HorizonMoved if `retain` has removed more by now than this vault's catalog says: it shortens the sets first.
+        """
+        found = inventory.of_log(self.log, self.compacted, since=since, until=until)
+        known = self.catalog.horizon
+        if found.generation.begins_after > (-1 if known is None else known.second):
+            raise HorizonMoved(
+                f"history of {self.catalog.table} up to {moment.iso(found.generation.begins_after)} was removed while it was read",
+                hint="Run it again: moments since are not affected.",
+            )
+        return found
+
+    def anew(self) -> TableVault:
+        """Returns the same vault with its catalog as it is now."""
+        return self.with_catalog(catalogs.load(self.store, self.catalog.table))
 
     # --- one item's history ---
 

@@ -16,7 +16,8 @@ from backstream.engine.local.log_decoder import Task
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.source_objects import EntryPartitions, SetFrames, SetObject, SourceObject
 from backstream.engine.local.spill import Pairs
-from backstream.errors import Damaged
+from backstream.errors import Damaged, HorizonMoved, MissingObject, OutsideWindow
+from backstream.model import moment
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
@@ -36,6 +37,7 @@ Progress = Callable[[int], None]
 Hold = Callable[
     [Task, int, int], EntryPartitions
 ]  # of a task, how many entries there may be, and how many bytes they are stored in
+READINGS = 3  # of a vault whose history is removed meanwhile
 DEFAULT = Memory()
 FEW_KEYS = 1_000  # so many are looked up in each compacted set, of more it is read whole
 
@@ -74,20 +76,56 @@ class State:
         self._keys = None if keys is None else frozenset(keys)
         self._rows = rows
         self._since = since
-        whole = RestoreBase(None, voids=vault.coverage.before_horizon)
-        self._bases = [whole] if since is not None else vault.coverage.bases_for(at)
+        self._generation = 0
+        self._bases = self._all_bases()
         self._basis = self._bases[0]
         self.unreadable: list[UnreadableSource] = []
         self.passed_over: list[UnreadableSource] = []
         self._base_is_whole = True
 
     def __enter__(self) -> Self:
+        for left in reversed(range(READINGS)):
+            try:
+                self._read_one()
+            except (HorizonMoved, MissingObject):
+                if not left or not self._has_moved():
+                    raise
+            else:
+                if not self.unreadable or not left or not self._has_moved():
+                    break
+                self._close()
+            self._begin_anew()
+        return self
+
+    def _read_one(self) -> None:
+        """Reads the first of the bases that can be read, or the last one."""
         while not self._read_all() and self._bases[1:]:
             self._close()
             self.passed_over += self.unreadable
             self.unreadable = []
             self._bases = self._bases[1:]
-        return self
+
+    def _has_moved(self) -> bool:
+        """True if history was removed since the catalog was read: what is missing may be needed no more."""
+        now = self._vault.anew()
+        return (now.catalog.horizon, now.compacted.current().number) != (self._vault.catalog.horizon, self._generation)
+
+    def _begin_anew(self) -> None:
+        """Takes the catalog as it is now. Raises OutsideWindow if the moment is before the horizon by now."""
+        self._vault = self._vault.anew()
+        horizon = self._vault.catalog.horizon
+        if horizon is not None and self._at < horizon.second:
+            raise OutsideWindow(
+                f"{moment.iso(self._at)} is before the horizon: history is kept from {horizon.since} since just now",
+                hint="`retain` has moved the horizon while this moment was read.",
+            )
+        self.unreadable, self.passed_over = [], []
+        self._bases = self._all_bases()
+        self._basis = self._bases[0]
+
+    def _all_bases(self) -> list[RestoreBase]:
+        coverage = self._vault.coverage
+        return [RestoreBase(None, voids=coverage.before_horizon)] if self._since is not None else coverage.bases_for(self._at)
 
     def _read_all(self) -> bool:
         """Reads the first of the bases, and the log since.
@@ -98,6 +136,7 @@ class State:
         self._of_log: list[UnreadableSource] = []
         parts = self._parts()
         found = self._vault.inventory(since=self._begin, until=self._end)
+        self._generation = found.generation.number
         listing = [each for each in found.segments if self._concerns(each)]
         changes = [(each.segment.count, each.size) for each in listing if each.segment is not None]
         changes += [(each.lines, each.size) for each in found.sets] + [(part.count, part.size) for part in parts]

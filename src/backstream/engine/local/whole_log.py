@@ -88,9 +88,10 @@ class _WholeLog(State):
     ) -> None:
         super().__init__(vault, until, progress, keys=keys, memory=memory, hold=hold)
         self._from = since
-        self._bases = [RestoreBase(None, voids=vault.coverage.before_horizon)]
-        self._basis = self._bases[0]
         self._whole: list[Base] = []
+
+    def _all_bases(self) -> list[RestoreBase]:
+        return [RestoreBase(None, voids=self._vault.coverage.before_horizon)]
 
     @property
     def _begin(self) -> int | None:
@@ -98,6 +99,7 @@ class _WholeLog(State):
 
     def _parts(self) -> Sequence[Part]:
         parts: list[Part] = []
+        self._whole = []
         for base in self._vault.bases.complete():
             if base.kind is bases.BaseKind.INCREMENTAL or base.begin > self._at or base.end < (self._begin or 0):
                 continue

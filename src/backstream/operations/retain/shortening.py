@@ -13,7 +13,7 @@ from backstream.operations.base.compact import settle
 from backstream.operations.base.compact.lines import Sorter
 from backstream.operations.bulk.progress import Progress
 from backstream.ports import Clock
-from backstream.vault.log import chains, compacted, frames
+from backstream.vault.log import chains, compacted, frames, inventory
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Generation, Set
 from backstream.vault.log.generation import FORMAT
@@ -53,7 +53,7 @@ def _shortened(
     number = before.number + 1
     old = [each for each in before.changes if each.since <= horizon]
     stay = [each for each in before.changes if each.since > horizon]
-    bases = [each for each in before.bases if each.since > horizon]
+    bases = inventory.sets_of_bases(vault.bases, before)
     reaching = [each for each in old if each.until > horizon]
     new = _rewritten(vault, number, reaching, horizon, memory, progress) if reaching else None
     paths = {name: vault.log.segment_of(name) for name in before.kept}

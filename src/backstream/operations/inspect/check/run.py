@@ -22,7 +22,6 @@ from backstream.operations.inspect.lost_changes import MOST_RECORDED, record
 from backstream.ports import Clock, Markers, ObjectStore
 from backstream.vault import catalog as catalogs
 from backstream.vault import table_folders
-from backstream.vault.log import inventory
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.log import LogListing
 from backstream.vault.table_vault import TableVault
@@ -127,7 +126,7 @@ class _Check:
 
     def _everything(self, segments: list[LogListing]) -> Inventory:
         """Returns everything to be read, including hidden segments that a listing of late hours did not reach."""
-        found = inventory.of_log(self._vault.log, self._vault.compacted)
+        found = self._vault.inventory()
         known = {each.name for each in found.listed}
         more = [each for each in segments if each.name not in known]
         return msgspec.structs.replace(found, segments=[*found.segments, *more], listed=[*found.listed, *more])

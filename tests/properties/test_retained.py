@@ -1,0 +1,60 @@
+"""Whatever happens beside it and wherever it dies: after `retain`, what is still claimed is exact, and the claims stay."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kit.retained import RETAIN_STEPS, RetainWorld
+from kit.schedules import Step, drawn, shortest
+
+STEPS = 30
+BLOCK = 8
+
+
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For temporary files: each that is made looks for what others have left beside it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def claims_hold(first: int, count: int, steps: int, folder: Path) -> None:
+    promised = removed = 0
+    for seed in range(first, first + count):
+        world, history = RetainWorld(seed, folder), drawn(seed, steps, RETAIN_STEPS)
+        try:
+            world.play(history)
+        except AssertionError:
+            raise AssertionError(told(seed, history, folder)) from None
+        promised, removed = promised + world.promised, removed + world.removed
+    assert promised > count, "hardly anything was claimed: nothing was tested"
+    assert removed > count, "hardly anything was removed"
+
+
+def told(seed: int, history: Sequence[Step], folder: Path) -> str:
+    """The seed, what is wrong, and the steps that it takes."""
+
+    def fails(steps: Sequence[Step]) -> AssertionError | None:
+        try:
+            RetainWorld(seed, folder).play(steps)
+        except AssertionError as error:
+            return error
+        return None
+
+    short = shortest(history, fails)
+    return f"seed {seed}: {fails(short)}\n" + "\n".join(map(str, short))
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_what_is_claimed_after_a_retention_is_exact(block: int, tmp_path: Path) -> None:
+    claims_hold(5_000_000 + block * BLOCK, BLOCK, STEPS, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("block", range(50))
+def test_what_is_claimed_after_a_retention_is_exact_in_five_thousand_histories(block: int, tmp_path: Path) -> None:
+    claims_hold(6_000_000 + block * 100, 100, STEPS + block % 20, tmp_path)
