@@ -73,7 +73,7 @@ class RetainWorld(MoreWorld):
     def retention_beside(self, step: Step) -> None:
         """Before one of its writes, or after one of its listings, somebody else does something."""
         store = self._with_another(step)
-        self._retain(store, self.store, step)
+        self._retain(store, self.store, step, alone=False)
 
     def _with_another(self, step: Step) -> ObjectStore:
         left = 1 + step.b % 14
@@ -136,8 +136,8 @@ class RetainWorld(MoreWorld):
         horizon = self.vault().catalog.horizon
         return -1 if horizon is None else horizon.second
 
-    def _retain(self, store: ObjectStore, remover: MemoryStore | DyingRemover, step: Step) -> None:
-        """Claims from the horizon on stay, and no claim before it does."""
+    def _retain(self, store: ObjectStore, remover: MemoryStore | DyingRemover, step: Step, *, alone: bool = True) -> None:
+        """Claims from the horizon on stay, if nobody else learns anything meanwhile, and no claim before it does."""
         before, passed = self._ranges(), self._horizon()
         around = RetainContext(self.clock, remover)
         keep = 1 + int(self.clock.now() - self.began) * EIGHTHS[step.a % len(EIGHTHS)] // 8
@@ -153,7 +153,7 @@ class RetainWorld(MoreWorld):
         assert all(each.since >= horizon for each in after), f"{after} claims what is before the horizon {horizon}"
         for each in before:
             since = max(each.since, horizon)
-            if since <= each.until and not self.harmed:
+            if alone and since <= each.until and not self.harmed:
                 assert any(one.since <= since and each.until <= one.until for one in after), (
                     f"{Range(since, each.until)} was claimed, and is no more: {after}"
                 )

@@ -8,13 +8,16 @@ from itertools import groupby, takewhile
 from backstream.errors import Damaged
 from backstream.model import moment
 from backstream.operations.base.compact import plan
+from backstream.operations.retain.shortening import LINKED_DAYS
 from backstream.operations.retain.sweep import Doomed, whole
 from backstream.ports import ObjectVersion
 from backstream.vault import below_markers
 from backstream.vault.bases import BaseKind
 from backstream.vault.catalog import folder
+from backstream.vault.log import chains
 from backstream.vault.log.compacted import Generation
-from backstream.vault.log.segments import SegmentKind
+from backstream.vault.log.log import DAY
+from backstream.vault.log.segments import Segment, SegmentKind
 from backstream.vault.table_vault import TableVault
 
 ABANDONED = 86_400  # seconds after its last write, a state that was not finished is taken to be given up
@@ -27,16 +30,29 @@ def _names(vault: TableVault, prefix: str) -> Iterator[tuple[str, list[ObjectVer
     return ((name, list(rows)) for name, rows in groupby(listing, key=lambda each: each.name))
 
 
-def segments(vault: TableVault, horizon: int, now: float) -> Iterator[Doomed]:
-    """Yields the log's segments that hold nothing after the horizon, except for those that a writer must find again."""
+def segments(vault: TableVault, generation: Generation, horizon: int, now: float) -> Iterator[Doomed]:
+    """Yields the log's segments that hold nothing after the horizon, except for those that a writer must find again.
+
+    A tail's segment goes only if the generation tells what the next one of its shard follows: a tail may have read old records
+    again since.
+    """
     listed = [each for each in vault.inventory().listed if each.segment is not None and each.segment.kind not in _NO_SIGNS]
     signs = plan.signs(listed, now)
     day, hour = moment.day_and_hour(horizon)
     end = f"{folder(vault.catalog.table)}log/dt={day}/hour={hour}0"  # "0" follows "/": past that hour's segments
     for name, rows in takewhile(lambda each: each[0] < end, _names(vault, "log/")):
         segment = vault.log.segment_of(name)
-        if segment is not None and segment.max_time <= horizon and name not in signs:
+        if segment is not None and segment.max_time <= horizon and name not in signs and _is_told(segment, generation, horizon):
             yield whole(rows)
+
+
+def _is_told(segment: Segment, generation: Generation, horizon: int) -> bool:
+    """True if nobody will miss a segment: it is no run, the generation's runs include it, or it is older than anybody names."""
+    run = chains.run_of(segment)
+    if run is None or segment.max_time < horizon - LINKED_DAYS * DAY:
+        return True
+    known = (each for each in generation.runs if (each.stream, each.shard) == (run.stream, run.shard))
+    return any(each.holds(run.first) and each.holds(run.last) for each in known)
 
 
 def compacted(vault: TableVault, generation: Generation, horizon: int) -> Iterator[Doomed]:

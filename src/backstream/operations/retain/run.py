@@ -157,7 +157,7 @@ class _Retention:
     def _remove_own(self, vault: TableVault, horizon: int) -> None:
         generation = vault.compacted.current() if self._dry else self._shortened(vault, horizon)
         for kind, doomed in (
-            ("segments", own_objects.segments(vault, horizon, self._began)),
+            ("segments", own_objects.segments(vault, generation, horizon, self._began)),
             ("compacted objects", own_objects.compacted(vault, generation, horizon)),
             ("base backups", own_objects.bases(vault, horizon, self._began)),
             ("gaps", own_objects.gaps(vault, horizon)),

@@ -35,7 +35,7 @@ def shorten(vault: TableVault, clock: Clock, horizon: int, memory: Memory, progr
         vault.compacted.check_sound()
         before = settle(vault, clock)
         if before.begins_after >= horizon:
-            return before
+            return _hidden(vault, before)
         after = _shortened(vault, before, vault.inventory(), horizon, memory, progress)
         try:
             vault.compacted.commit(after)
@@ -43,8 +43,15 @@ def shorten(vault: TableVault, clock: Clock, horizon: int, memory: Memory, progr
             if not left:
                 raise
         else:
-            return after
+            return _hidden(vault, after)
     raise AssertionError  # the last attempt returns or raises
+
+
+def _hidden(vault: TableVault, generation: Generation) -> Generation:
+    """Puts delete markers on all that does not count any more, as a compaction does: only the last record is not hidden."""
+    for name in vault.compacted.dead(generation):
+        vault.store.delete(name)
+    return generation
 
 
 def _shortened(
