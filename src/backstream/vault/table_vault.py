@@ -9,6 +9,8 @@ from contextlib import closing
 from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
+import msgspec
+
 from backstream.errors import BackstreamError, Damaged, HorizonMoved, MissingObject, NotSigned, raising
 from backstream.model import moment
 from backstream.model.changes import fold
@@ -200,7 +202,7 @@ class TableVault:
     # --- what is to be read ---
 
     def inventory(self, *, since: int | None = None, until: int | None = None) -> Inventory:
-        """Returns the contents of the log, each change once. See `inventory.of_log`.
+        """Returns the contents of the log, each change once, without segments from before the horizon. See `inventory.of_log`.
 
         Raises HorizonMoved if `retain` has removed more by now than this vault's catalog says: it shortens the sets first.
         """
@@ -211,7 +213,10 @@ class TableVault:
                 f"history of {self.catalog.table} up to {moment.iso(found.generation.begins_after)} was removed while it was read",
                 hint="Run it again: moments since are not affected.",
             )
-        return found
+        if known is None:
+            return found
+        later = [each for each in found.segments if each.segment is None or each.segment.max_time > known.second]
+        return msgspec.structs.replace(found, segments=later)
 
     def anew(self) -> TableVault:
         """Returns the same vault with its catalog as it is now."""

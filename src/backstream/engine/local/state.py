@@ -77,8 +77,8 @@ class State:
         self._rows = rows
         self._since = since
         self._generation = 0
-        self._bases = self._all_bases()
-        self._basis = self._bases[0]
+        self._bases: list[RestoreBase] = []
+        self._basis = RestoreBase(None)
         self.unreadable: list[UnreadableSource] = []
         self.passed_over: list[UnreadableSource] = []
         self._base_is_whole = True
@@ -99,6 +99,7 @@ class State:
 
     def _read_one(self) -> None:
         """Reads the first of the bases that can be read, or the last one."""
+        self._bases = self._all_bases()
         while not self._read_all() and self._bases[1:]:
             self._close()
             self.passed_over += self.unreadable
@@ -108,7 +109,7 @@ class State:
     def _has_moved(self) -> bool:
         """True if history was removed since the catalog was read: what is missing may be needed no more."""
         now = self._vault.anew()
-        return (now.catalog.horizon, now.compacted.current().number) != (self._vault.catalog.horizon, self._generation)
+        return now.catalog.horizon is not None or now.compacted.current().number != self._generation
 
     def _begin_anew(self) -> None:
         """Takes the catalog as it is now. Raises OutsideWindow if the moment is before the horizon by now."""
@@ -120,8 +121,6 @@ class State:
                 hint="`retain` has moved the horizon while this moment was read.",
             )
         self.unreadable, self.passed_over = [], []
-        self._bases = self._all_bases()
-        self._basis = self._bases[0]
 
     def _all_bases(self) -> list[RestoreBase]:
         coverage = self._vault.coverage

@@ -23,6 +23,7 @@ from backstream.vault import horizon as horizons
 from backstream.vault.bases import Base, BaseKind
 from backstream.vault.catalog import Catalog, folder
 from backstream.vault.horizon import Horizon
+from backstream.vault.log import inventory
 from backstream.vault.log.generation import Generation
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.table_vault import TableVault
@@ -137,7 +138,8 @@ class _Retention:
     # --- what goes ---
 
     def _remove_rows(self, vault: TableVault, horizon: int, rows: RowNames) -> None:
-        lines, found = LogLines(vault, self._around.memory, self._around.progress), vault.inventory()
+        lines = LogLines(vault, self._around.memory, self._around.progress)
+        found = inventory.of_log(vault.log, vault.compacted)  # with what the horizon has passed: it names what goes
         for entries in lines.of_log(found):
             rows.of_log(entries)
         for entries in lines.of_later_bases():
