@@ -174,7 +174,8 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
         yield wrong(FindingKind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
     for name in bases.foreign():
         yield wrong(FindingKind.FOREIGN, name, "not of this vault")
-    for each in set(bases.ids()) - bases.passed():
+    passed = bases.passed()
+    for each in (one for one in bases.ids() if one not in passed):
         yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
 
 
