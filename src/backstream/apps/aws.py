@@ -13,9 +13,21 @@ from typing import TYPE_CHECKING
 from backstream.apps.clients import Clients
 from backstream.apps.locations import TablePlace, region_of
 from backstream.errors import UsageError
+from backstream.model.object_lock import ObjectLock
 from backstream.model.values.object_limits import Limit
-from backstream.ports import Account, BucketSettings, ChangeStream, Clock, Importer, Markers, ObjectStore, Table, VersionRemover
-from backstream.stores import s3_boto
+from backstream.ports import (
+    Account,
+    BucketSettings,
+    ChangeStream,
+    Clock,
+    Importer,
+    LockTrial,
+    Markers,
+    ObjectStore,
+    Table,
+    VersionRemover,
+)
+from backstream.stores import s3_boto, s3_lock
 from backstream.stores.s3_api import S3Api, Whose
 from backstream.stores.s3_boto import BotoApi
 from backstream.stores.s3_http import over_http
@@ -58,9 +70,17 @@ class Aws:
         control, lines = BotoApi(self.clients.s3, name, limit, owner), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self.clients.s3_in))
 
-    def create_bucket(self, name: str, owner: str | None) -> str | None:
-        """Creates a bucket, versioned and not public, unless it exists."""
-        return s3_boto.create_bucket(self.clients.s3, name, self.clients.s3.meta.region_name, owner)
+    def create_bucket(self, name: str, owner: str | None, lock: ObjectLock | None = None) -> str | None:
+        """Creates a bucket, versioned and not public, unless it exists; with this default retention, if any."""
+        s3 = self.clients.s3
+        warning = s3_boto.create_bucket(s3, name, s3.meta.region_name, owner, with_lock=lock is not None)
+        if lock is not None:
+            s3_lock.set_lock(s3, name, lock, owner)
+        return warning
+
+    def lock_trial(self, bucket: str, prefix: str, owner: str | None) -> LockTrial:
+        """Returns a trial of a bucket's Object Lock."""
+        return s3_lock.S3Lock(self.clients.s3, bucket, prefix, self._clock.now, owner)
 
     def markers(self, bucket: str, prefix: str, store: ObjectStore, owner: str | None) -> Markers:
         """Returns the right to remove delete markers from a bucket."""

@@ -27,6 +27,7 @@ from backstream.engine.local import memory as memories
 from backstream.engine.local.memory import Memory
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.changes.deliveries import is_kinesis
+from backstream.model.object_lock import ObjectLock
 from backstream.model.values import object_limits
 from backstream.ports import (
     Account,
@@ -37,6 +38,7 @@ from backstream.ports import (
     Files,
     Importer,
     ListedFiles,
+    LockTrial,
     Markers,
     ObjectStore,
     Table,
@@ -161,11 +163,13 @@ class Config:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
         return S3Store(self._aws.bucket(bucket, limit_of(object_limits.in_vault), self._owners.vault), prefix, self.clock)
 
-    def create_root(self) -> str | None:
+    def create_root(self, lock: ObjectLock | None = None) -> str | None:
         """Create the vault's bucket or folder: see `Vault.create` of the library."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            return self._aws.create_bucket(parts.netloc, self._owners.vault())
+            return self._aws.create_bucket(parts.netloc, self._owners.vault(), lock)
+        if lock is not None:
+            raise UsageError(f"{self.url} is no bucket: it has no Object Lock")
         if parts.scheme == "file":
             private_files.make_folder(Path(unquote(parts.path)))
         return None
@@ -178,6 +182,12 @@ class Config:
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
         return self._aws.markers(bucket, prefix, self.store, self._owners.vault())
+
+    @property
+    def lock_trial(self) -> LockTrial | None:
+        """Returns a trial of the vault's Object Lock; None for a vault in a folder."""
+        place = place_of(self.url)
+        return None if isinstance(place, Path) else self._aws.lock_trial(*place, self._owners.vault())
 
     @property
     def remover(self) -> VersionRemover:

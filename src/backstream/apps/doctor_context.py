@@ -10,7 +10,7 @@ from backstream.operations.doctor.context import VaultPlace
 def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorContext:
     """Returns the context. Raises UsageError for an invalid vault URL; `doctor` itself reports a missing one."""
     return DoctorContext(
-        place=VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix) if config.has_vault else None,
+        place=_place(config) if config.has_vault else None,
         account=config.account,
         clock=config.clock,
         region=lambda: config.region,
@@ -22,3 +22,7 @@ def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorCo
         function=function,
         write=write,
     )
+
+
+def _place(config: Config) -> VaultPlace:
+    return VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix, config.lock_trial)

@@ -13,6 +13,7 @@ from backstream.apps.selecting import Among, members, select
 from backstream.apps.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Duration, Key, Moment, key_of, moment_of, objectives_of, second_of
 from backstream.errors import UsageError
+from backstream.model import object_lock as object_locks
 from backstream.model.tables import naming
 from backstream.operations.inspect import history as histories
 from backstream.operations.inspect import safety
@@ -100,12 +101,14 @@ class Vault:
         """The vault's URL."""
         return self._config.url
 
-    def create(self) -> str | None:
+    def create(self, *, object_lock: str | None = None, lock_days: int | None = None) -> str | None:
         """Create the vault's bucket (versioned, not public) or folder if it does not exist.
 
-        Returns why a bucket could not be closed to the public; None if it is closed, and for a folder.
+        `object_lock`, `lock_days`: lock each new version of the bucket, `governance` or `compliance`, for so many days. Returns why
+        a bucket could not be closed to the public; None if it is closed, and for a folder. Raises Refused if the bucket has a
+        stronger lock.
         """
-        return self._config.create_root()
+        return self._config.create_root(object_locks.of_options(object_lock, lock_days))
 
     def tables(self) -> list[str]:
         """Returns the tables that this vault knows."""

@@ -3,7 +3,7 @@
 Implementations live in `stores/` and `tables/`; one contract suite per Protocol runs on all of them.
 """
 
-from backstream.ports.account import Account, BucketSettings, Described
+from backstream.ports.account import Account, BucketSettings, Described, LockTrial, TriedLock
 from backstream.ports.clock import Clock
 from backstream.ports.engine import Engine, NamePartitions, StatePartition, TableState, UnreadableSource
 from backstream.ports.images import Images, ManyImages, ScannedImages
@@ -49,6 +49,7 @@ __all__ = [
     "ListedFiles",
     "ListedObject",
     "Lock",
+    "LockTrial",
     "ManyImages",
     "ManyWrites",
     "Markers",
@@ -71,6 +72,7 @@ __all__ = [
     "TableFacts",
     "TableState",
     "Tag",
+    "TriedLock",
     "UnreadableSource",
     "Verifier",
     "VersionRemover",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 Described = Mapping[str, Any]  # AWS's own answer, or a part of it, decoded
 
 
@@ -45,6 +47,28 @@ class BucketSettings(Protocol):
 
     def lifecycle(self) -> Sequence[Described]:
         """GetBucketLifecycleConfiguration's rules."""
+
+
+class TriedLock(msgspec.Struct, frozen=True):
+    """What came of trying a bucket's Object Lock. `until`: how long the object that was tried is locked (epoch seconds).
+
+    `weak`: what went through and must have been refused; `bypass`: True if these credentials may remove a version that governance
+    mode locks.
+    """
+
+    until: float | None
+    weak: Sequence[str] = ()
+    bypass: bool = False
+
+
+class LockTrial(Protocol):
+    """Tries whether a bucket's Object Lock holds. It raises the errors of `ObjectStore`."""
+
+    def is_on(self) -> bool:
+        """True if the bucket has Object Lock."""
+
+    def attempt(self) -> TriedLock:
+        """Tries to remove a version of an object of its own, and to shorten its lock. Writes that object if it is not locked."""
 
 
 class Account(Protocol):

@@ -170,15 +170,16 @@ def of_bucket(bucket: str, owner: str | None) -> dict[str, Any]:
     return {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
 
 
-def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None) -> str | None:
+def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None, *, with_lock: bool = False) -> str | None:
     """Creates a bucket for a vault: keeping versions, closed to the public. If it already belongs to this account, only these
-    settings are made.
+    settings are made. `with_lock`: a new one is made with Object Lock.
 
     Returns why the bucket could not be closed to the public: a server that does not know that block keeps versions all the same.
     Raises `AlreadyExists` if the name belongs to another account, and `AccessDenied` and `Unavailable` as everywhere.
     """
     operation = "CreateBucket"
     place: dict[str, Any] = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    place |= {"ObjectLockEnabledForBucket": True} if with_lock else {}
     try:
         with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # by an earlier run, which may have ended before the rest
             client.create_bucket(Bucket=bucket, **place)

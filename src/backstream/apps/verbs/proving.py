@@ -19,7 +19,7 @@ from backstream.operations.drill import PATIENCE as DRILL_PATIENCE
 from backstream.operations.drill import SAMPLE, Drill, DrillPlan, Pick, drill
 from backstream.operations.drill.limits import Limit
 from backstream.operations.inspect import signatures
-from backstream.operations.inspect.check import CheckContext, Checked, check_table
+from backstream.operations.inspect.check import CheckContext, Checked, check_table, with_lock
 from backstream.vault.drills import Held
 
 WHOLE = 100.0  # percent
@@ -86,7 +86,7 @@ class Proving(Capturing, Restoring):
         words = signatures.in_words(self._covered(self._vault(), None)) if asked else ""
         markers = config.markers if repair else None
         around = CheckContext(config.clock, config.memory, progress or Silent(), markers)
-        found = check_table(self._vault, config.store, self._name, around, percent=read_data)
+        found = with_lock(check_table(self._vault, config.store, self._name, around, percent=read_data), config.lock_trial)
         return msgspec.structs.replace(found, checked=[*found.checked, words]) if words else found
 
     def drills(self, most: int = 30) -> list[Held]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from backstream.errors import BackstreamError, MissingBucket
+from backstream.model import moment, object_lock
 from backstream.operations.doctor import expected, lifecycle, permissions
 from backstream.operations.doctor.context import DoctorContext, VaultPlace
 from backstream.operations.doctor.identity import account_of
 from backstream.operations.doctor.report import Check, look, not_looked_at, ok, unknown, warning, wrong
-from backstream.ports import BucketSettings
+from backstream.ports import BucketSettings, LockTrial
 
 SETTINGS = ("versioning", "encryption", "public access", "TLS only", "Object Lock", "lifecycle")
 
@@ -52,6 +54,7 @@ def _bucket(patient: DoctorContext, bucket: BucketSettings, place: VaultPlace, t
         *look("public access", lambda: _public(bucket)),
         *look("TLS only", lambda: _tls(bucket)),
         *look("Object Lock", lambda: _lock(bucket)),
+        *(look("Object Lock, tried", partial(_tried_lock, place.lock)) if patient.write and place.lock is not None else ()),
         *look("lifecycle", lambda: lifecycle.judged(bucket.bucket, place.prefix, bucket.lifecycle())),
         *permissions.of_vault(place, bucket.bucket, write=patient.write),
     ]
@@ -144,10 +147,23 @@ def _several(value: Any) -> list[Any]:
 
 def _lock(bucket: BucketSettings) -> Check:
     found = bucket.object_lock()
-    if found.get("ObjectLockEnabled") != "Enabled":
+    if not object_lock.is_on(found):
         return ok("Object Lock", "off: whoever may delete versions can delete the backup")
-    kept = (found.get("Rule") or {}).get("DefaultRetention") or {}
-    if not kept:
-        return ok("Object Lock", "on, without a default retention")
-    time = f"{kept['Days']} days" if "Days" in kept else f"{kept.get('Years')} years"
-    return ok("Object Lock", f"on, {kept.get('Mode', '').lower()} for {time}")
+    kept = object_lock.of_bucket(found)
+    return ok("Object Lock", "on, without a default retention" if kept is None else f"on, {kept}")
+
+
+def _tried_lock(trial: LockTrial) -> Check:
+    """Tries to remove a version of an object of its own before its time."""
+    name = "Object Lock, tried"
+    if not trial.is_on():
+        return not_looked_at([name], "the bucket has no Object Lock")[0]
+    tried = trial.attempt()
+    if tried.weak or tried.until is None:
+        return wrong(
+            name, "; ".join(tried.weak), "set a default retention: `backstream init TABLE --create-bucket --object-lock ...`"
+        )
+    until = f"a version locked until {moment.iso(tried.until)} could neither be removed nor have its lock shortened"
+    if tried.bypass:
+        return warning(name, f"{until}; but these credentials may bypass governance mode, and could remove it")
+    return ok(name, until)

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from backstream.ports import Account, BucketSettings, ChangeStream, Clock, ObjectStore, Table
+from backstream.ports import Account, BucketSettings, ChangeStream, Clock, LockTrial, ObjectStore, Table
 from backstream.vault.table_vault import TableVault
 
 
 class VaultPlace(msgspec.Struct, frozen=True):
-    """The place of the vault. `bucket`: None for a folder; `prefix`: of the vault in its bucket, empty or ending in `/`."""
+    """The place of the vault. `bucket`, `lock`: None for a folder; `prefix`: of the vault in its bucket, empty or ending in `/`."""
 
     url: str
     store: ObjectStore
     bucket: BucketSettings | None
     prefix: str = ""
+    lock: LockTrial | None = None
 
 
 class DoctorContext(msgspec.Struct, frozen=True):

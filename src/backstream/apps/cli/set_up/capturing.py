@@ -19,6 +19,7 @@ from backstream.apps.verbs.arguments import key_schema_of
 from backstream.errors import UsageError
 from backstream.model import moment
 from backstream.model.counts import counted
+from backstream.model.object_lock import LockMode
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.operations.capture.shards import Wrote
 from backstream.operations.inspect.safety import LIMITS
@@ -66,6 +67,11 @@ def init(
         str | None, Option(metavar="ARN", help="Take the changes from this Kinesis stream.", show_default=False)
     ] = None,
     create_bucket: Annotated[bool, Option("--create-bucket", help="Create the vault's bucket, versioned.")] = False,
+    object_lock: Annotated[
+        LockMode | None,
+        Option(metavar="governance|compliance", help="Lock each new version of that bucket.", show_default=False),
+    ] = None,
+    lock_days: Annotated[int | None, Option(metavar="N", min=1, help="Days of the lock.", show_default=False)] = None,
     adopt: Annotated[bool, Option("--adopt", help="Take in an older tool's objects there.")] = False,
     adopt_folder: Annotated[
         str | None,
@@ -87,8 +93,12 @@ def init(
         raise UsageError("--kinesis, --adopt-folder and --key-schema are of one table", hint="Name that table alone.")
     adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
     held = library.open(vault)
+    if not create_bucket and (object_lock is not None or lock_days is not None):
+        raise UsageError(
+            "--object-lock and --lock-days go with --create-bucket", hint="It also sets them on a bucket that is there."
+        )
     if create_bucket:
-        warning = held.create()
+        warning = held.create(object_lock=object_lock, lock_days=lock_days)
         if warning is not None:
             notice(f"warning: the bucket is not closed to the public: {warning}")
 

@@ -4,7 +4,8 @@
 names with a listing of the existing ones, `items` checks each item's changes, and `repair` removes delete markers.
 """
 
+from backstream.operations.inspect.check.lock import with_lock
 from backstream.operations.inspect.check.report import Checked, Finding, FindingKind
 from backstream.operations.inspect.check.run import CheckContext, check, check_table
 
-__all__ = ["CheckContext", "Checked", "Finding", "FindingKind", "check", "check_table"]
+__all__ = ["CheckContext", "Checked", "Finding", "FindingKind", "check", "check_table", "with_lock"]

@@ -21,7 +21,8 @@ class FindingKind(enum.StrEnum):
     """The kind of a finding.
 
     HIDDEN: behind a delete marker that is not this tool's own; MISSING: claimed but not there; DAMAGED: there, with wrong contents;
-    FOREIGN: there, but not part of the vault; LOST: a change that the changes around it prove, and that the log lacks.
+    FOREIGN: there, but not part of the vault; LOST: a change that the changes around it prove, and that the log lacks; UNLOCKED: in
+    a bucket with Object Lock, what must have been refused was not.
     """
 
     HIDDEN = "hidden"
@@ -29,6 +30,7 @@ class FindingKind(enum.StrEnum):
     DAMAGED = "damaged"
     FOREIGN = "foreign"
     LOST = "lost"
+    UNLOCKED = "unlocked"
 
 
 class Finding(msgspec.Struct, frozen=True):
