@@ -73,6 +73,8 @@ def test_locked_versions_survive_an_attacker_and_erase_and_check_brings_the_vaul
 
 def test_the_lock_is_tried_and_shown(scene: Scene) -> None:
     locked(scene)
+    scene.put(images.image("z", 1, v={"N": "1"}))
+    scene.tail()
     checked = scene.call("check", scene.table, "--json").json()
     assert [each for each in checked["checked"] if "Object Lock: removing a version and shortening its lock were refused" in each]
     doctor = scene.call("doctor", "--write", "--json")
@@ -80,6 +82,11 @@ def test_the_lock_is_tried_and_shown(scene: Scene) -> None:
     assert [each["verdict"] for each in tried] == ["ok"]
     weaker = scene.call("init", scene.table, "--create-bucket", "--object-lock", "governance", "--lock-days", "1")
     assert (weaker.code, "more strongly" in weaker.err) == (4, True)
+    below = scene.call("retain", scene.table, "--keep", "12h")
+    assert (below.code, "compliance for 1 days" in below.err) == (4, True)
+    shown = scene.call("status", scene.table, "--json").json()["locks"]
+    assert {each["part"] for each in shown} >= {"catalog", "change log", "rows"}
+    assert all(each["until"] > "2026" for each in shown)
 
 
 def test_a_bucket_whose_new_versions_are_not_locked_is_a_finding(scene: Scene) -> None:

@@ -25,7 +25,8 @@ from backstream.apps.signing.keys import Keys
 from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
 from backstream.engine.local.memory import Memory
-from backstream.errors import BackstreamError, UsageError
+from backstream.errors import AccessDenied, BackstreamError, UsageError
+from backstream.model import object_lock as object_locks
 from backstream.model.changes.deliveries import is_kinesis
 from backstream.model.object_lock import ObjectLock
 from backstream.model.values import object_limits
@@ -182,6 +183,15 @@ class Config:
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
         return self._aws.markers(bucket, prefix, self.store, self._owners.vault())
+
+    @property
+    def default_lock(self) -> ObjectLock | None:
+        """Returns the lock of new versions in the vault's bucket; None if there is none, or if these credentials may not ask."""
+        settings = self.bucket_settings()
+        try:
+            return None if settings is None else object_locks.of_bucket(settings.object_lock())
+        except AccessDenied:
+            return None  # locks hold all the same: a removal that meets one is told
 
     @property
     def lock_trial(self) -> LockTrial | None:

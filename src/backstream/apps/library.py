@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.engines import EngineKind, choice_of
 from backstream.apps.late import LateMethods
@@ -18,6 +20,7 @@ from backstream.model.tables import naming
 from backstream.operations.inspect import history as histories
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.history import ItemHistory, ItemVersion, Shown
+from backstream.operations.inspect.locks import locks
 from backstream.operations.inspect.status import Status, status
 from backstream.vault import groups, table_folders, vault_tables
 from backstream.vault.groups import Group
@@ -253,5 +256,8 @@ class TableBackup(_Verbs):
     def status(self, *, rpo: Duration = None, rto: Duration = None) -> Status:
         """Returns layout, recovery window, lag, gaps, sizes and the last drill. `rpo`, `rto`: objectives, see `drill`."""
         objectives = objectives_of(rpo, rto)
-        vault = self._config.vault(self._name)
-        return status(vault, now=self._config.clock.now(), objectives=objectives)
+        config = self._config
+        vault, now = config.vault(self._name), config.clock.now()
+        found = status(vault, now=now, objectives=objectives)
+        locked = config.default_lock is not None
+        return msgspec.structs.replace(found, locks=locks(vault, config.remover.lock_of, now)) if locked else found

@@ -12,6 +12,7 @@ from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.check import Finding, records
+from backstream.operations.inspect.locks import LockShown
 from backstream.operations.inspect.readers import readers_at_work
 from backstream.stores.one_look import one_look
 from backstream.vault.catalog import Catalog, folder
@@ -41,6 +42,7 @@ class Status(msgspec.Struct, frozen=True):
     `watermark`: the last proof that everything up to a second is in the vault; `unproven`: why there is no such proof for a
     function's later changes; `readers`: the present readers of the stream. `horizon`: the second from which `retain` keeps history;
     None if all of it is kept. `dollars_a_month`: an estimate, see `prices.monthly`.
+    `locks`: in a bucket with Object Lock, until when each part is locked.
     """
 
     table: str
@@ -75,6 +77,7 @@ class Status(msgspec.Struct, frozen=True):
     readers: list[str] = []
     horizon: str | None = None
     dollars_a_month: float | None = None
+    locks: list[LockShown] = []
 
 
 class WatermarkShown(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.model.values.visible import visible_json
 from backstream.operations.inspect.history import ItemVersion
+from backstream.operations.inspect.locks import LockShown
 from backstream.operations.inspect.readers import too_many
 from backstream.operations.inspect.status import OlderShown, Status
 
@@ -183,6 +184,7 @@ def _show_status(each: Status) -> None:
             ("compacted", f"{each.compacted_changes:,} of them, in {each.compacted_objects:,} objects"),
             *(("FOREIGN", f"{counted(each.foreign, 'object')} in the log that are not of it") for _ in range(bool(each.foreign))),
             ("newest change", each.newest_change or "-"),
+            *(("locked", _locked(lock)) for lock in each.locks),
             *((("HIDDEN", f"{counted(len(each.hidden), 'object')} of the vault, by delete markers"),) if each.hidden else ()),
             *(("DAMAGED", f"{counted(len(each.damaged), 'second version')}, not read") for _ in range(bool(each.damaged))),
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
@@ -192,6 +194,11 @@ def _show_status(each: Status) -> None:
             *(("MISSED", why) for why in each.missed),
         ]
     )
+
+
+def _locked(each: LockShown) -> str:
+    until = each.until or ("until its legal hold ends" if each.held else "NOT LOCKED")
+    return f"{each.part}: {until}"
 
 
 def _proven(each: Status) -> str:
