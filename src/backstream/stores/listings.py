@@ -159,18 +159,31 @@ def _read_any(page: bytes) -> Document:
 
 
 def versions(document: Document) -> list[ObjectVersion]:
-    """Returns the rows of ListObjectVersions in the page's order, with whole keys as names."""
-    return [
-        ObjectVersion(  # in the order of its fields: there are very many
-            document.text(fields, "Key"),
-            fields["VersionId"],
-            int(fields.get("Size", 0)),
-            _seconds(fields["LastModified"]),
-            fields["IsLatest"] == "true",
-            kind == "DeleteMarker",
-        )
-        for kind, fields in document.kinds_and_rows
-    ]
+    """Returns the rows of ListObjectVersions in S3's order, newest first in each name, with whole keys as names."""
+    return _in_order(
+        [
+            ObjectVersion(  # in the order of its fields: there are very many
+                document.text(fields, "Key"),
+                fields["VersionId"],
+                int(fields.get("Size", 0)),
+                _seconds(fields["LastModified"]),
+                fields["IsLatest"] == "true",
+                kind == "DeleteMarker",
+            )
+            for kind, fields in document.kinds_and_rows
+        ]
+    )
+
+
+def _in_order(rows: list[ObjectVersion]) -> list[ObjectVersion]:
+    """Returns the same rows. A server that lists all delete markers after all versions (moto does) gets them sorted."""
+    before = ""
+    for row in rows:
+        name = row.name
+        if name < before or (row.latest and name == before):
+            return sorted(rows, key=lambda each: (each.name, not each.latest, -each.modified))
+        before = name
+    return rows
 
 
 def objects(document: Document) -> list[ListedObject]:

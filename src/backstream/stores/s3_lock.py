@@ -87,13 +87,9 @@ class S3Lock:
     def _until(self, version: str) -> float | None:
         """Returns until when a version is locked; None if it is not."""
         try:
-            retention = self._client.get_object_retention(**self._where(version)).get("Retention", {})
+            until = self._client.head_object(**self._where(version)).get("ObjectLockRetainUntilDate")
         except boto_errors() as error:
-            found = named(error, "GetObjectRetention", subject(self._bucket, self._key))
-            if isinstance(found, AccessDenied):
-                raise found from error
-            return None
-        until = retention.get("RetainUntilDate")
+            raise named(error, "HeadObject", subject(self._bucket, self._key)) from error
         return None if until is None else until.timestamp()
 
     def _shorter(self) -> Any:

@@ -66,11 +66,15 @@ class S3Remover:
             )
         except boto_errors() as error:
             raise _explained(named(error, OPERATION, subject(self._bucket, objects[0]["Key"]))) from error
-        return {
+        refused = [each for each in answer.get("Errors", ()) if each.get("Code") not in _GONE]
+        # Not every server says which version of a name it has refused: those are asked for one by one.
+        unclear = {each["Key"].removeprefix(self._root) for each in refused if "VersionId" not in each}
+        found = {
             (each["Key"].removeprefix(self._root), each["VersionId"]): self._refusal(each)
-            for each in answer.get("Errors", ())
-            if each.get("Code") not in _GONE
+            for each in refused
+            if "VersionId" in each
         }
+        return found | {(each.name, each.version): self._remove_one(each) for each in some if each.name in unclear}
 
     def _refusal(self, told: Mapping[str, Any]) -> Failed:
         said = ErrorAnswer(str(told.get("Code", "")), str(told.get("Message", "")), 200, {})
@@ -96,11 +100,11 @@ class S3Remover:
 
     def lock_of(self, version: ObjectVersion) -> Lock | None:
         where = {**of_bucket(self._bucket, self._owner), "Key": self._root + version.name, "VersionId": version.version}
-        hold = self._asked(lambda: self._client.get_object_legal_hold(**where))
-        if hold.get("LegalHold", {}).get("Status") == "ON":
+        # HeadObject tells both, to who may ask for them: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        found = self._asked(lambda: self._client.head_object(**where))
+        if found.get("ObjectLockLegalHoldStatus") == "ON":
             return Lock()
-        retention = self._asked(lambda: self._client.get_object_retention(**where))
-        until = retention.get("Retention", {}).get("RetainUntilDate")
+        until = found.get("ObjectLockRetainUntilDate")
         return Lock(until.timestamp()) if until is not None and until.timestamp() > self._now() else None
 
     def _asked(self, ask: Callable[[], Any]) -> Mapping[str, Any]:
@@ -109,7 +113,7 @@ class S3Remover:
             found: Mapping[str, Any] = ask()
         except boto_errors() as error:
             if isinstance(named(error, "", ""), Unavailable):
-                raise named(error, "GetObjectRetention", subject(self._bucket)) from error
+                raise named(error, "HeadObject", subject(self._bucket)) from error
             return {}
         return found
 

@@ -168,11 +168,15 @@ def head(store: ObjectStore, name: str) -> ObjectInfo:
         return store.head(name, _below(store, name, missing))
 
 
-def get(store: ObjectStore, name: str) -> StoredObject:
-    """Returns the current object, or the one that a delete marker hides. Raises MissingObject if there was never one."""
+def get(store: ObjectStore, name: str, *, sure: bool = False) -> StoredObject:
+    """Returns the current object, or the one that a delete marker hides. Raises MissingObject if there was never one.
+
+    `sure`: look for versions also where the server says nothing of a marker, as not every server does. It costs a LIST.
+    """
     try:
         return store.get(name)
     except MissingObject as missing:
+        missing.marker = missing.marker or sure
         return store.get(name, _below(store, name, missing))
 
 

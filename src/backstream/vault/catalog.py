@@ -290,7 +290,7 @@ def _found(store: ObjectStore, name: str) -> tuple[StoredObject, str | None]:
     try:
         found = store.get(name)
     except MissingObject:
-        return below_markers.get(store, name), None
+        return below_markers.get(store, name, sure=True), None
     return found, found.info.tag
 
 
