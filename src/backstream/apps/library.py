@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.reverts import Reverting
     from backstream.apps.verbs.together import Together
     from backstream.operations.bulk.progress import Progress
+    from backstream.operations.capture.many_tails import TableResult
+    from backstream.operations.capture.shards import Wrote
     from backstream.operations.inspect.check import Checked
 
 VERBS = "backstream.apps.verbs"
@@ -197,6 +200,24 @@ class Vault:
         names = self.tables() if table is None else [table]
         found: SqlSession = import_module(QUERYING).open_session(
             self._config, names, at=at, allow_gap=allow_gap, skip_damaged=skip_damaged, progress=progress
+        )
+        return found
+
+    def tail(
+        self,
+        asked: TableSelection,
+        *,
+        until_caught_up: bool = False,
+        stop: threading.Event | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+        wrote: Callable[[str, Wrote], None] = lambda _, __: None,
+    ) -> list[TableResult]:
+        """Follows the streams of several tables in this process until `stop` is set, or until there is nothing left to read.
+
+        A fault in one table does not stop the others. `notice`, `wrote`: see `TableBackup.tail`; `wrote` gets the table, too.
+        """
+        found: list[TableResult] = import_module(f"{VERBS}.many_tails").tail(
+            self._config, self.table, asked, until_caught_up, stop or threading.Event(), notice, wrote
         )
         return found
 

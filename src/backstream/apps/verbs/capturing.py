@@ -23,7 +23,7 @@ from backstream.operations.bulk.rate_limited_scan import check_reading
 from backstream.operations.capture.follow import Following, follow
 from backstream.operations.capture.redrive import Redriven, redrive
 from backstream.operations.capture.redrive import RedriveOptions as RedriveWords
-from backstream.operations.capture.shards import Settings, Wrote
+from backstream.operations.capture.shards import Settings, Share, Wrote
 from backstream.operations.capture.tail import TailReport
 from backstream.operations.capture.witness import BUDGET, SETTINGS, Witnessed, witness
 from backstream.operations.legacy.adopt_legacy import Adopting
@@ -86,14 +86,16 @@ class Capturing:
         notice: Callable[[str], None] = lambda _: None,
         settings: Settings | None = None,
         wrote: Callable[[Wrote], None] = lambda _: None,
+        share: Share | None = None,
     ) -> TailReport:
         """Follows the table's stream into the vault until `stop` is set, or only until there is nothing left to read.
 
-        `notice` receives messages for an operator, `wrote` each segment that is written, in threads of the tail.
+        `notice` receives messages for an operator, `wrote` each segment that is written, in threads of the tail. `share`: the
+        threads that it has in common with other tables' tails.
         """
         vault = self._vault()
         following = self._following(vault, stop, notice, settings or Settings())
-        following = msgspec.structs.replace(following, wrote=wrote)
+        following = msgspec.structs.replace(following, wrote=wrote, share=share)
         return follow(vault, following, until_caught_up=until_caught_up)
 
     def witness(

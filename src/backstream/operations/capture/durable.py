@@ -31,8 +31,13 @@ class KeptChanges(msgspec.Struct, frozen=True):
         return [self.entries[position] for position in range(end)]
 
 
-def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor) -> KeptChanges:
-    """Makes the changes' images durable. One item's changes are written in their order; after a failure its later ones wait."""
+def keep(
+    changes: Sequence[Change], images: Images, schema: KeySchema, pool: ThreadPoolExecutor, side_by_side: int = SIDE_BY_SIDE
+) -> KeptChanges:
+    """Makes the changes' images durable. One item's changes are written in their order; after a failure its later ones wait.
+
+    `side_by_side`: the threads of the pool that it takes at most.
+    """
     grouped, failures = by_item(changes, schema)
     entries: dict[int, Entry] = {}
     items = deque(grouped.values())
@@ -44,7 +49,7 @@ def keep(changes: Sequence[Change], images: Images, schema: KeySchema, pool: Thr
 
     try:
         # Each thread takes the next item: handing over the items one by one would cost more than keeping them inline does.
-        for kept in pool.map(keep_some, range(min(len(items), SIDE_BY_SIDE))):
+        for kept in pool.map(keep_some, range(min(len(items), side_by_side))):
             for done, failed in kept:
                 entries.update(done)
                 failures.update(failed)

@@ -16,7 +16,7 @@ from backstream.model.changes.change import VIEW, stream_label
 from backstream.model.changes.deliveries import is_kinesis
 from backstream.operations.capture.discarded import try_to_record
 from backstream.operations.capture.kinesis_shards import KinesisFollower
-from backstream.operations.capture.shards import RETENTION_SLACK, FollowerContext, Settings, Wrote
+from backstream.operations.capture.shards import RETENTION_SLACK, FollowerContext, Settings, Share, Wrote, threads
 from backstream.operations.capture.sink import VaultKeeper
 from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
@@ -39,7 +39,8 @@ class Following(msgspec.Struct, frozen=True):
     """The context of `follow`. `writer` names this process in the vault; `notice` receives messages for an operator.
 
     `wrote` receives each segment, in the threads that write them. `findings`: given if the stream is only checked against the
-    vault, as the witness does; `deadline`: the epoch second after which nothing more is read.
+    vault, as the witness does; `deadline`: the epoch second after which nothing more is read. `share`: the threads that several
+    tables' tails have in common; None for threads of its own.
     """
 
     table: Table
@@ -52,6 +53,7 @@ class Following(msgspec.Struct, frozen=True):
     wrote: Callable[[Wrote], None] = lambda _: None
     findings: WitnessFindings | None = None
     deadline: float = float("inf")
+    share: Share | None = None
 
 
 def follow(vault: TableVault, following: Following, *, until_caught_up: bool) -> TailReport:
@@ -121,7 +123,8 @@ def _run(
 ) -> TailReport:
     catalog, clock, settings = vault.catalog, following.clock, following.settings
     label, retention = label_of(catalog, arn), _retention(catalog)
-    with ThreadPoolExecutor(settings.writers, thread_name_prefix="writer") as pool:
+    share = following.share
+    with threads(None if share is None else share.writers, settings.writers, "writer") as pool:
         keeper = _keeper(vault, label, pool, following)
         parts = FollowerContext(
             stream=following.streams(arn),
@@ -134,6 +137,7 @@ def _run(
             retention=retention,
             wrote=following.wrote,
             closed=closed,
+            share=following.share,
         )
         base = None if following.findings is None else _proven(catalog, known)
         if catalog.kinesis is None:
@@ -148,7 +152,10 @@ def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: 
     writer, notice, findings = following.writer, following.notice, following.findings
     check = _same_source_check(following, vault.catalog)
     if findings is None:
-        return VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, before_mark=check)
+        keeper = VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, before_mark=check)
+        if following.share is not None:
+            keeper.side_by_side = following.share.writes
+        return keeper
     return WitnessKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, findings=findings, before_mark=check)
 
 

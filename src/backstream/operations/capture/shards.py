@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import msgspec
@@ -27,7 +29,8 @@ class Settings(msgspec.Struct, frozen=True):
     A segment ends when its oldest change has waited `segment_age`, or at `segment_count` changes or `segment_bytes` of images.
     `quiet_reads`: the number of empty answers in a row that mean that a shard has been read to its end, since a single one does
     not. `children_wait`: the time without children in the stream's list after which an ended shard is taken to have none;
-    `sibling_wait`: the time after which an only child is taken to have no sibling.
+    `sibling_wait`: the time after which an only child is taken to have no sibling; `step`: the time after which the loop looks at
+    its stop signal again, at most.
     """
 
     segment_age: float = 3.0
@@ -44,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
     settings_every: float = 300.0
     writers: int = 32
     readers: int = 8
+    step: float = 0.05
 
 
 class Wrote(msgspec.Struct, frozen=True):
@@ -97,6 +101,23 @@ class DurablePrefix(msgspec.Struct, frozen=True):
     failure: BackstreamError | None = None
 
 
+class Share(msgspec.Struct, frozen=True):
+    """A table's share of the threads that several tables' tails have in common.
+
+    `turns`: shards of the table that are read at a time; `writes`: threads that write its images at a time.
+    """
+
+    readers: ThreadPoolExecutor
+    writers: ThreadPoolExecutor
+    turns: int = 4
+    writes: int = 8
+
+
+def threads(common: ThreadPoolExecutor | None, own: int, name: str) -> AbstractContextManager[ThreadPoolExecutor]:
+    """Returns the threads to work with: those in common, which stay; or so many of its own, which end with the block."""
+    return ThreadPoolExecutor(own, thread_name_prefix=name) if common is None else nullcontext(common)
+
+
 class ChangeSink(Protocol):
     """The sink of a stream's changes, which also notes the progress in each shard. Safe to call from many threads."""
 
@@ -132,6 +153,7 @@ class FollowerContext(msgspec.Struct, frozen=True):
     retention: int = DAY  # for how many seconds the stream keeps records
     closed: float = float("inf")  # the second by which the stream was disabled, as far as that is known
     wrote: Callable[[Wrote], None] = lambda _: None
+    share: Share | None = None
 
 
 class Follower:

@@ -25,7 +25,10 @@ HOUR = 3600
 
 
 class VaultKeeper:
-    """Keeps one stream's changes in a vault; see `shards.ChangeSink`. `writer` names this process in the log."""
+    """Keeps one stream's changes in a vault; see `shards.ChangeSink`.
+
+    `writer` names this process in the log; `side_by_side`: the threads of the pool that one batch takes at most.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class VaultKeeper:
         self._writer = writer
         self._notice = notice
         self._told: set[str] = set()
+        self.side_by_side = durable.SIDE_BY_SIDE
 
     def reached(self) -> Mapping[str, ShardPosition]:
         """Returns the progress of earlier runs, by shard, from the log."""
@@ -83,7 +87,7 @@ class VaultKeeper:
 
     def _keep_images(self, changes: Sequence[Change]) -> tuple[list[Entry], BackstreamError | None]:
         """Returns the entries up to the first change whose image could not be kept, and its error."""
-        kept = durable.keep(changes, self._images, self._schema, self._pool)
+        kept = durable.keep(changes, self._images, self._schema, self._pool, self.side_by_side)
         return kept.unbroken(len(changes)), kept.failures[min(kept.failures)] if kept.failures else None
 
     def note_ties(self, changes: Sequence[Change]) -> int:

@@ -17,13 +17,12 @@ from backstream.errors import Throttled, Unavailable
 from backstream.model import moment
 from backstream.operations.capture.children import all_listed
 from backstream.operations.capture.kinesis_shards import KinesisFollower
-from backstream.operations.capture.shards import SETTLING, Follower, FollowerContext, ShardPosition
+from backstream.operations.capture.shards import SETTLING, Follower, FollowerContext, ShardPosition, threads
 from backstream.ports import Shard, StreamFacts
 from backstream.vault.gaps import Gap
 from backstream.vault.log.positions import Position, Positions
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up
-STEP = 0.05  # seconds the loop waits at most before it looks at the stop signal again
 SHARDS = "the list of shards"
 
 AnyFollower = Follower | KinesisFollower
@@ -130,7 +129,8 @@ class Tail:
     def _follow(self, *, until_caught_up: bool, deadline: float) -> tuple[bool, bool]:
         """Returns whether there was nothing left to read, and whether the stream has ended."""
         caught_up = ended = False
-        with ThreadPoolExecutor(self._parts.settings.readers, thread_name_prefix="shard") as readers:
+        share = self._parts.share
+        with threads(None if share is None else share.readers, self._parts.settings.readers, "shard") as readers:
             while not (self._stop.is_set() or caught_up or ended or self._parts.clock.now() >= deadline):
                 self._look_at_stream(until_caught_up=until_caught_up)
                 self._start_turns(readers, hurry=until_caught_up)
@@ -275,16 +275,17 @@ class Tail:
 
     def _start_turns(self, readers: ThreadPoolExecutor, *, hurry: bool) -> None:
         now = self._parts.clock.now()
-        busy = set(self._running.values())
-        for shard, due in self._due.items():
-            if due <= now and shard not in busy:
+        busy, share = set(self._running.values()), self._parts.share
+        most = float("inf") if share is None else share.turns
+        for shard, due in sorted(self._due.items(), key=lambda each: each[1]):  # whoever has waited longest comes first
+            if due <= now and shard not in busy and len(self._running) < most:
                 self._running[readers.submit(self._followers[shard].turn, hurry=hurry)] = shard
 
     def _collect(self, *, until_caught_up: bool) -> None:
         if not self._running:
-            self._parts.clock.sleep(STEP)
+            self._parts.clock.sleep(self._parts.settings.step)
             return
-        done, _ = wait(self._running, timeout=STEP, return_when=FIRST_COMPLETED)
+        done, _ = wait(self._running, timeout=self._parts.settings.step, return_when=FIRST_COMPLETED)
         self._take_in(done, until_caught_up=until_caught_up)
 
     def _await_turns(self, *, until_caught_up: bool) -> None:
@@ -303,7 +304,7 @@ class Tail:
             self._failures[shard] = 0
             if follower.caught_up:
                 self._caught.add(shard)
-            self._due[shard] = 0.0 if more else self._parts.clock.now() + self._parts.settings.poll
+            self._due[shard] = self._parts.clock.now() + (0.0 if more else self._parts.settings.poll)
             if follower.finished:
                 self._retire(shard)
 

@@ -6,13 +6,15 @@ import enum
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.each import over
+from backstream.apps.cli.each import as_error, over
 from backstream.apps.cli.options import Json, TableName, Tables, Vault
-from backstream.apps.cli.output import as_facts, as_json, line, notice, of_costs
+from backstream.apps.cli.output import as_array, as_facts, as_json, hint, line, notice, of_costs
 from backstream.apps.lambdas import batch_log
 from backstream.apps.selecting import Among
 from backstream.apps.verbs.arguments import key_schema_of
@@ -21,7 +23,9 @@ from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.model.object_lock import LockMode
 from backstream.model.tables.naming import KeyOrder, Naming
+from backstream.operations.capture.many_tails import TableResult
 from backstream.operations.capture.shards import Wrote
+from backstream.operations.capture.tail import TailReport
 from backstream.operations.inspect.safety import LIMITS
 from backstream.operations.legacy.adopt_legacy import Adopting
 from backstream.operations.setup.init import InitReport
@@ -181,36 +185,61 @@ def _parts(unseen: Sequence[str]) -> str:
 
 
 def tail(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     until_caught_up: Annotated[bool, Option("--until-caught-up", help="End once there is nothing left to read.")] = False,
     log: Annotated[Log | None, Option(metavar="json", help="A line on stderr for each segment.", show_default=False)] = None,
     json: Json = False,
 ) -> int:
-    """Follow a table's stream into the vault, until stopped (SIGINT and SIGTERM end it cleanly, nothing is lost)."""
+    """Follow tables' streams into the vault, until stopped (SIGINT and SIGTERM end it cleanly, nothing is lost)."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     held, words = library.open(vault), batch_log.words()
 
-    def wrote(segment: Wrote) -> None:
+    def wrote(table: str, segment: Wrote) -> None:
         if log is not None:
             line(batch_log.of_tail(table, segment, words))
 
-    notice(f"following {table} into {held.url}" + ("" if until_caught_up else "; Ctrl-C ends it cleanly"))
-    report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=wrote)
+    ends = "" if until_caught_up else "; Ctrl-C ends it cleanly"
+    if tables.single is not None:
+        table = tables.single
+        notice(f"following {table} into {held.url}{ends}")
+        report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=partial(wrote, table))
+        return _show_tail(report, until_caught_up=until_caught_up, json=json)
+    notice(f"following {' '.join(tables.words)} into {held.url}{ends}")
+    results = held.tail(tables, until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=wrote)
+    with as_array() if json else nullcontext():
+        codes = [_show_result(each, until_caught_up=until_caught_up, json=json) for each in results]
+    return max(codes, default=0)
+
+
+def _show_result(result: TableResult, *, until_caught_up: bool, json: bool) -> int:
+    """Shows the last result of one of several tables, and returns its exit code."""
+    if result.error is not None:
+        if result.error.hint:
+            hint(f"{result.table}: {result.error.hint}")
+        if json:
+            as_json({"table": result.table, "error": as_error(result.error)})
+        return result.error.exit_code
+    if result.report is None:
+        return 0
+    return _show_tail(result.report, until_caught_up=until_caught_up, json=json, of=f"{result.table}: ")
+
+
+def _show_tail(report: TailReport, *, until_caught_up: bool, json: bool, of: str = "") -> int:
     durable = "nothing yet" if report.durable is None else moment.iso(report.durable)
     if json:
         as_json(report)
     else:
-        notice(f"{counted(report.captured, 'change')} captured; the vault holds everything up to {durable}")
+        notice(f"{of}{counted(report.captured, 'change')} captured; the vault holds everything up to {durable}")
     if report.childless and until_caught_up:
         shards = ", ".join(report.childless)
-        notice(f"not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")
+        notice(f"{of}not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")
         return 1
     if report.gaps and until_caught_up:
-        notice(f"{counted(report.gaps, 'gap')} recorded: some changes are lost, see `backstream status {table}`")
+        notice(f"{of}{counted(report.gaps, 'gap')} recorded: some changes are lost, see `backstream status {report.table}`")
         return 1
     return 0
 
