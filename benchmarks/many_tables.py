@@ -1,7 +1,7 @@
 """One `tail` of forty tables against forty of one table: memory and processor time, side by side on this machine.
 
-`python -m benchmarks.many_tables [--tables 40] [--seconds 30]` starts the embedded servers, makes the tables, and prints the table of
-docs/capture.md. A claim about speed is never a timed test: `tests/operations/test_many_tails.py` is about what must not be lost.
+`python -m benchmarks.many_tables [--tables 40] [--seconds 30]` starts the embedded servers, makes the tables, and prints the table
+of docs/capture.md. A claim about speed is never a timed test: `tests/operations/test_many_tails.py` is about what must not be lost.
 """
 
 from __future__ import annotations
