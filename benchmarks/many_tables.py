@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 
@@ -52,7 +53,7 @@ def main() -> None:
 
 def make(tables: Sequence[str], environment: Mapping[str, str]) -> None:
     """Makes the tables, each with its stream, and the vault."""
-    dynamodb = botocore.session.Session().create_client(
+    dynamodb: Any = botocore.session.Session().create_client(
         "dynamodb",
         endpoint_url=environment["AWS_ENDPOINT_URL"],
         region_name=environment["AWS_REGION"],
