@@ -18,6 +18,7 @@ from backstream.operations.base.compact import compact
 from backstream.operations.erase import EraseContext, Erased, EraseRequest, erase, verify_erasure
 from backstream.operations.inspect.check import check
 from backstream.operations.inspect.check.run import CheckContext
+from backstream.operations.retain import RetainContext, retain
 from backstream.ports import Delete, Lock, ObjectStore, ObjectVersion, Put, Removal
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
@@ -195,3 +196,22 @@ def test_what_is_locked_is_named_with_its_date_and_all_else_is_erased() -> None:
     again = run(stage)
     assert (again.id, again.blocked_until, list(again.blocked)) == (report.id, None, [])
     assert found_in(stage.store) == []
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_a_vault_that_has_a_horizon(layout: Layout) -> None:
+    """The state at the horizon is a base backup, and it is written anew as any other."""
+    stage, seconds = with_subject(layout)
+    remover: Any = stage.store
+    kept = retain(stage.vault(), int(stage.clock.now()) - seconds[1], RetainContext(stage.clock, remover, SMALL))
+    assert kept.horizon is not None
+    ranges = stage.vault().window(stage.clock.now()).ranges
+    later = [at for at in seconds if any(each.since <= at <= each.until for each in ranges)]
+    assert later
+    before = told(stage, later)
+    report = run(stage)
+    assert (found_in(stage.store), list(report.left), report.late) == ([], [], 0)
+    after = told(stage, later)
+    assert after.states == without(before.states)
+    assert _periods(after.window) == _periods(before.window)
+    no_findings(stage)

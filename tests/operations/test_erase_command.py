@@ -146,6 +146,23 @@ def test_records_of_drills_and_gaps_go_on_without_the_subject(tmp_path: Path, ru
     assert list(stage.vault().gaps.all()) == []
 
 
+def test_files_that_are_given_to_the_command(tmp_path: Path, run: Run) -> None:
+    """A file goes on without the subject's lines. One that is about the subject stays, and is named."""
+    lived_in(tmp_path)
+    key, other = json.loads(images.key(CANARY, 1)), json.loads(images.key("z", 1))
+    about, names = tmp_path.parent / "about.json", tmp_path.parent / "names.json"
+    head = {"restore": "r", "table": "flights", "at": 1, "target": "flights"}
+    names.write_text("".join(json.dumps(each) + "\n" for each in (head, {"Key": key}, {"Key": other}, {"Ended": True})))
+    about.write_text(json.dumps({**head, "keys": [key]}) + "\n" + json.dumps({"Key": key}) + "\n")
+    kept = about.read_text()
+    ran = run("erase", "flights", "--key", KEY, "--reason", "gone", "--file", str(names), "--file", str(about), "--json")
+    assert (ran.code, [each["object"] for each in ran.report["left"]]) == (1, [str(about)])
+    assert [json.loads(line) for line in names.read_text().splitlines()] == [head, {"Key": other}, {"Ended": True}]
+    assert about.read_text() == kept
+    about.unlink()
+    assert run("erase", "flights", "--key", KEY, "--reason", "gone").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

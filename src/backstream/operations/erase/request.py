@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +14,10 @@ from backstream.ports import Clock, VersionRemover
 
 
 class EraseRequest(msgspec.Struct, frozen=True):
-    """What to erase, and why. Exactly one of `keys` (canonical), `partition` and `tenant` is given. `by`: who asks for it."""
+    """What to erase, and why. Exactly one of `keys` (canonical), `partition` and `tenant` is given. `by`: who asks for it.
+
+    `files`: on this machine, of interrupted or undone restores: the subject is taken out of them, too.
+    """
 
     reason: str
     by: str
@@ -21,6 +25,7 @@ class EraseRequest(msgspec.Struct, frozen=True):
     partition: str | None = None
     tenant: str | None = None
     dry_run: bool = False
+    files: Sequence[Path] = ()
 
     def check(self) -> None:
         """Raises UsageError unless it selects in exactly one way, and gives a reason."""

@@ -35,6 +35,10 @@ def erase(
         str | None, Option(metavar="VALUE", help="Erase all items that were ever this tenant's.", once=True, show_default=False)
     ] = None,
     reason: Annotated[str, Option(metavar="TEXT", help="The reason, kept in the record.", show_default=False)] = "",
+    file: Annotated[
+        list[str] | None,
+        Option(metavar="PATH", help="Also take them out of this resume or undo file; repeatable.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Show what would be erased, and what is locked until when.")] = False,
     verify: Annotated[
         str | None,
@@ -55,7 +59,14 @@ def erase(
         confirm(f"Remove these items from all history of {table}, for good? Nothing brings them back.")
     with ProgressBar() as bar:
         report = held.table(table).erase(
-            keys=key or (), keys_file=keys, partition=partition, tenant=tenant, reason=reason, dry_run=dry_run, progress=bar
+            keys=key or (),
+            keys_file=keys,
+            partition=partition,
+            tenant=tenant,
+            reason=reason,
+            dry_run=dry_run,
+            files=file or (),
+            progress=bar,
         )
     _show(report, json=json)
     _judge(report)
