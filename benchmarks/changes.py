@@ -27,7 +27,7 @@ SPAN = ChangeWindow(BEGAN - 1, BEGAN + LISTED // 100)
 
 def listed() -> Work:
     """`changes --ndjson`, into nothing; `count` is how often."""
-    vault = _vault()
+    vault = vault_of_changes()
 
     def work(count: int) -> None:
         for _ in range(count):
@@ -40,7 +40,7 @@ def listed() -> Work:
 
 def engine() -> Work:
     """The engine's reading, as restore has it: every change into partitions on disk, then each item's state with its image."""
-    vault = _vault()
+    vault = vault_of_changes()
 
     def work(count: int) -> None:
         for _ in range(count):
@@ -53,7 +53,7 @@ def engine() -> Work:
 
 def partitioned() -> Work:
     """The first part of that: no state is asked for."""
-    vault = _vault()
+    vault = vault_of_changes()
 
     def work(count: int) -> None:
         for _ in range(count):
@@ -63,7 +63,7 @@ def partitioned() -> Work:
     return work
 
 
-def _vault() -> TableVault:
+def vault_of_changes() -> TableVault:
     """A log of so many changes, in runs of 1,000; it lies in a folder as long as the process lives."""
     vault = TableVault(DirectoryStore(_folder().name, SystemClock()), catalog(Layout.LOG), engines=LocalEngine)
     after = "nothing"

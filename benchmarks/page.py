@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from backstream.model import prices
-from benchmarks.plan import BACKUP, CAPTURE, LISTING, REQUESTS, RESTORE, Contest
+from benchmarks.plan import BACKUP, CAPTURE, EXPORT, LISTING, REQUESTS, RESTORE, Contest
 from benchmarks.results import Results
 from benchmarks.table import promises, table
 
@@ -48,6 +48,12 @@ OF_LISTING = """\
 attributes that differ. Against what the engine takes to read the same segments for a restore: into partitions on disk, then each
 item's state with its image. Every change is of an item of its own, and of one kind: the same attribute changes. All from a folder.
 """
+OF_EXPORT = """\
+## Exporting changes
+
+`export --changes` of the same window into Parquet files with typed columns: read, decoded, spooled, written. Against the same
+reading of the engine. From a folder, into a folder.
+"""
 OF_TABLES = """\
 ## Whole tables
 
@@ -68,11 +74,12 @@ def page(results: Results, facts: Mapping[str, str], rounds: int, seconds: float
             "",
             "## What is promised",
             "",
-            *promises([each for each in (*REQUESTS, CAPTURE, LISTING) if results.tried(each)], results),
+            *promises([each for each in (*REQUESTS, CAPTURE, LISTING, EXPORT) if results.tried(each)], results),
         ],
         _section(OF_REQUESTS, REQUESTS, results),
         _section(OF_CAPTURE.format(region=prices.REGION, as_of=prices.AS_OF), [CAPTURE], results),
         _section(OF_LISTING, [LISTING], results),
+        _section(OF_EXPORT, [EXPORT], results),
         _section(OF_TABLES, [BACKUP, RESTORE], results),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"

@@ -153,6 +153,16 @@ LISTING = Contest(
     target=1 / 1.3,  # no more than 1.3 times as much
     against=ENGINE,
 )
+EXPORT = Contest(
+    f"Exporting {LISTED:,} changes of the log layout",
+    "change",
+    (
+        Side(f"{OURS}, export --changes, Parquet with typed columns", "export.parquet", 1, LISTED, warm=0),
+        Side(ENGINE, "changes.engine", 1, LISTED, warm=0),
+    ),
+    target=1 / 2.5,  # no more than 2.5 times as much
+    against=ENGINE,
+)
 CAPTURE_REQUESTS_TARGET = 50  # times fewer, log layout against rows
 
 TABLE_ITEMS = 5_000

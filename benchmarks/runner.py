@@ -9,7 +9,7 @@ from functools import partial
 
 from benchmarks import cores, wrk
 from benchmarks.measure import Measured
-from benchmarks.plan import BACKUP, CAPTURE, LIMIT, LISTING, REQUESTS, RESTORE, Contest, Side
+from benchmarks.plan import BACKUP, CAPTURE, EXPORT, LIMIT, LISTING, REQUESTS, RESTORE, Contest, Side
 from benchmarks.processes import start
 from benchmarks.results import Outcome, Results
 from benchmarks.stub import Stub
@@ -19,7 +19,7 @@ from benchmarks.whole import WholeTables
 def run(rounds: int, only: str = "") -> Results:
     """So many rounds. `only`: contests with this word in their titles."""
     results = Results()
-    requests = [each for each in (*REQUESTS, CAPTURE, LISTING) if only.lower() in each.title.lower()]
+    requests = [each for each in (*REQUESTS, CAPTURE, LISTING, EXPORT) if only.lower() in each.title.lower()]
     with cores.together() as others, Stub() as stub:
         for number in range(rounds if requests else 0):
             _say(f"round {number + 1} of {rounds}: requests, against the stub")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from backstream.errors import Damaged
 from backstream.model.columns.names import column_name
 from backstream.model.columns.schema import MOST_COLUMNS, ColumnSchema, from_json, to_json
-from backstream.model.columns.values import decimal_of, row_of, typed
+from backstream.model.columns.values import decimal_of, row_of, rows_of, typed
 from backstream.model.values import wire
 from kit.strategies import TEXTS, VALUES, Item
 
@@ -38,7 +38,7 @@ def test_every_value_is_in_the_one_column_of_its_type_and_nowhere_else(first: li
     schema = ColumnSchema()
     for items in (first, second):
         before = schema
-        found = typed([row_of(wire.encode(item)) for item in items], schema)
+        found = typed(rows_of([wire.encode(item) for item in items]), schema)
         schema = found.schema
         assert schema.columns[: len(before.columns)] == before.columns
         seen: list[Item] = [{name: {"NULL": True} for name in names} for names in found.nulls]
@@ -145,6 +145,10 @@ def test_a_scale_that_no_decimal_has_is_refused(scale: int) -> None:
 def test_what_is_not_one_typed_value_is_damaged(value: bytes) -> None:
     with pytest.raises(Damaged):
         typed([row_of(b'{"id":{"S":"a"},"x":%s}' % value)], ColumnSchema())
+    with pytest.raises(Damaged):
+        typed(rows_of([b'{"id":{"S":"a"}}', b'{"id":{"S":"a\\":"},"x":%s}' % value]), ColumnSchema())
+    with pytest.raises(Damaged):
+        typed(rows_of([b'{"id":{"S":"a\\":"}}', b'{"id":{"S" :"b"},"x":%s}' % value]), ColumnSchema())
 
 
 def test_what_has_no_room_is_in_no_column_and_the_schema_says_that_it_is_full() -> None:

@@ -40,7 +40,8 @@ class Value(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 Row = Mapping[str, Value]
-_decode = msgspec.json.Decoder(dict[str, Value]).decode
+_decoder = msgspec.json.Decoder(dict[str, Value])
+_decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 _EXACT = Context(prec=numbers.MOST_DIGITS, traps=[InvalidOperation, Inexact])
 _STEPS = [Decimal(1).scaleb(-scale) for scale in range(numbers.MOST_DIGITS + 1)]
 
@@ -48,9 +49,40 @@ _STEPS = [Decimal(1).scaleb(-scale) for scale in range(numbers.MOST_DIGITS + 1)]
 def row_of(image: bytes) -> Row:
     """Returns the attributes of an image. Raises Damaged if the bytes are not an item in DynamoDB JSON."""
     try:
-        return _decode(image)
+        row = _decode(image)
     except UNDECODABLE as error:
         raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
+    for name, value in row.items():
+        _check_single(name, value)
+    return row
+
+
+def rows_of(images: Sequence[bytes]) -> Sequence[Row]:
+    """Returns the attributes of many images. Raises Damaged if one is not an item."""
+    lines = b"\n".join(images)
+    try:
+        rows = _decode_lines(lines)
+    except UNDECODABLE:
+        return [row_of(image) for image in images]
+    # Each name and each type ends with `":`. If there are two for each attribute, no value has two types.
+    plain = lines.count(b'":') == 2 * sum(map(len, rows)) and not _has_spaced_colon(lines)
+    return rows if plain and len(rows) == len(images) else [row_of(image) for image in images]
+
+
+def _has_spaced_colon(image: bytes) -> bool:
+    return b" :" in image or b"\n:" in image or b"\t:" in image or b"\r:" in image
+
+
+def _check_single(name: str, value: Value) -> None:
+    """Raises Damaged if a value has not exactly one type."""
+    scalars = [value.S, value.N, value.B, value.BOOL, value.NULL]
+    containers = [value.SS, value.NS, value.BS, value.L, value.M]
+    if scalars.count(None) + containers.count(_NOTHING) != _OTHERS:
+        raise _not_single(name)
+
+
+def _not_single(name: str) -> Damaged:
+    return Damaged(f"an item's attribute {name!r:.80} is not one typed value")
 
 
 class TypedRows(msgspec.Struct, frozen=True):
@@ -69,12 +101,14 @@ class TypedRows(msgspec.Struct, frozen=True):
 
 def typed(rows: Sequence[Row], schema: ColumnSchema) -> TypedRows:
     """Returns some items in typed columns. Raises Damaged if a value is not one."""
-    found = _by_attribute(rows)
+    found = _by_attribute(rows) if rows else {}
     return _Typing(rows, found, schema).typed()
 
 
-def _by_attribute(rows: Sequence[Row]) -> dict[str, list[Value | None]]:
+def _by_attribute(rows: Sequence[Row]) -> Mapping[str, Sequence[Value | None]]:
     """Returns each attribute's values, None for an item without it."""
+    if len(shapes := set(map(tuple, rows))) == 1:  # the items of most tables, and nearly all that come together
+        return dict(zip(shapes.pop(), zip(*(row.values() for row in rows), strict=True), strict=True))
     count, found = len(rows), dict[str, list[Value | None]]()
     for place, row in enumerate(rows):
         for name, value in row.items():
@@ -85,7 +119,7 @@ def _by_attribute(rows: Sequence[Row]) -> dict[str, list[Value | None]]:
 
 
 class _Typing:
-    def __init__(self, rows: Sequence[Row], found: Mapping[str, list[Value | None]], schema: ColumnSchema) -> None:
+    def __init__(self, rows: Sequence[Row], found: Mapping[str, Sequence[Value | None]], schema: ColumnSchema) -> None:
         self._found = found
         self._schema = schema
         self._values: dict[str, list[Any]] = {}
@@ -101,24 +135,31 @@ class _Typing:
                     self._values[column.name] = self._converted(column, values)
         return TypedRows(schema, self._values, self._nulls, self._unfit)
 
-    def _kinds(self, name: str, values: list[Value | None]) -> dict[str, list[Any]]:
-        """Returns an attribute's values for each type that it has. Each value must be of exactly one type."""
-        if not _are_single(values):
-            raise Damaged(f"an item's attribute {name!r:.80} is not one typed value")
+    def _kinds(self, name: str, values: Sequence[Value | None]) -> dict[str, list[Any]]:
+        """Returns an attribute's values for each type that it has. Each value is of exactly one type."""
         left = len(values) - values.count(None)
         found: dict[str, list[Any]] = {}
-        for kind in TYPES:
+        for kind in self._likely(name):
             if not left:
                 break
             of_kind = _READ[kind](values)
             if count := len(of_kind) - of_kind.count(None):
                 left -= count
                 found[kind] = of_kind
-        if left:
-            for place, value in enumerate(values):
-                if value is not None and value.NULL is not None:
-                    self._nulls[place].append(name)
-        return found
+        if left and not self._note_nulls(name, values):
+            raise _not_single(name)
+        return {kind: found[kind] for kind in TYPES if kind in found}
+
+    def _likely(self, name: str) -> Sequence[str]:
+        """Returns the types, first those that the attribute has had."""
+        had = [kind for kind in TYPES if (name, kind) in self._schema.by_kind]
+        return had + [kind for kind in TYPES if kind not in had]
+
+    def _note_nulls(self, name: str, values: Sequence[Value | None]) -> int:
+        places = [place for place, value in enumerate(values) if value is not None and value.NULL is not None]
+        for place in places:
+            self._nulls[place].append(name)
+        return len(places)
 
     def _converted(self, column: Column, values: list[Any]) -> list[Any]:
         if column.type == "B":
@@ -139,7 +180,7 @@ class _Typing:
 
 _TEXT = ("S", "N", "BOOL")
 # One expression for each type: a function that took the type's name would take twice as long.
-_READ: Mapping[str, Callable[[list[Value | None]], list[Any]]] = {
+_READ: Mapping[str, Callable[[Sequence[Value | None]], list[Any]]] = {
     "S": lambda values: [None if each is None else each.S for each in values],
     "N": lambda values: [None if each is None else each.N for each in values],
     "B": lambda values: [None if each is None else each.B for each in values],
@@ -150,26 +191,6 @@ _READ: Mapping[str, Callable[[list[Value | None]], list[Any]]] = {
     "L": lambda values: [None if each is None else bytes(each.L) or None for each in values],
     "M": lambda values: [None if each is None else bytes(each.M) or None for each in values],
 }
-
-
-def _are_single(values: list[Value | None]) -> bool:
-    """True if each value has exactly one type. It looks at millions of values, so it is one expression."""
-    none = _NOTHING
-    return False not in [
-        (each.S is None)
-        + (each.N is None)
-        + (each.B is None)
-        + (each.BOOL is None)
-        + (each.NULL is None)
-        + (each.SS is none)
-        + (each.NS is none)
-        + (each.BS is none)
-        + (each.L is none)
-        + (each.M is none)
-        == _OTHERS
-        for each in values
-        if each is not None
-    ]
 
 
 def decimal_of(text: str, scale: int) -> Decimal | None:
@@ -194,7 +215,7 @@ def _binary(column: Column, text: str) -> bytes:
 
 def _container(column: Column, raw: bytes) -> str:
     if raw[:1] != (b"{" if column.type == "M" else b"["):
-        raise Damaged(f"an item's attribute {column.attribute!r:.80} is not one typed value")
+        raise _not_single(column.attribute)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from backstream.errors import BackstreamError, Damaged, PartlyDone
 from backstream.model import moment
 from backstream.model.columns.schema import ColumnSchema
+from backstream.operations.bulk.collector import few_collections
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, SeenChange
 from backstream.operations.export.spool import Spool
@@ -85,12 +86,14 @@ class ExportedChanges:
 
     def into(self, spool: Spool) -> None:
         """Spools all of them. Raises the errors of `Changes.each`, except those that `Damage` notes."""
-        for label, seen in _together(self._each()):
-            actors = [self._actor(each) for each in seen]
-            spool.add(label, self.builder.changes(seen, actors))
-            self._progress.advance(len(seen))
+        with few_collections():
+            for label, seen in _together(self._each()):
+                spool.add(label, self.builder.changes(seen, [self._actor(each) for each in seen]))
+                self._progress.advance(len(seen))
 
     def _actor(self, seen: SeenChange) -> str | None:
+        if seen.entry.actor is None and self._changes.actors.knows_none:
+            return None
         by = self._changes.actors.first(seen)
         return None if by is None else by.actor
 

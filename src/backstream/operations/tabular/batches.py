@@ -14,7 +14,7 @@ from backstream.model.changes.kinds import ChangedAttributes
 from backstream.model.columns import schema as columns
 from backstream.model.columns.names import NULLS, UNFIT
 from backstream.model.columns.schema import Column, ColumnSchema
-from backstream.model.columns.values import TypedRows, row_of, typed
+from backstream.model.columns.values import TypedRows, row_of, rows_of, typed
 from backstream.model.tables import legacy_names
 from backstream.model.values import numbers
 from backstream.model.values.decoding import UNDECODABLE
@@ -100,7 +100,7 @@ class BatchBuilder:
             return self._of_changes([self._sound_change(each) for each in seen], actors)
 
     def _of_changes(self, seen: Sequence[SeenChange], actors: Sequence[str | None]) -> pa.RecordBatch:
-        rows = [row_of(each.key if each.new is None or each.gone else each.new) for each in seen]
+        rows = rows_of([each.key if each.new is None or each.gone else each.new for each in seen])
         fixed = {
             **_places([each.entry for each in seen]),
             "key": [each.key for each in seen],
@@ -136,12 +136,12 @@ class BatchBuilder:
             "key": [each.key for each in items],
             "image": [each.image for each in items],
         }
-        return self._batch(columns.ITEMS, fixed, typed([row_of(each.image) for each in items], self.schema))
+        return self._batch(columns.ITEMS, fixed, typed(rows_of([each.image for each in items]), self.schema))
 
     def states(self, images: Sequence[tuple[bytes, bytes]]) -> pa.RecordBatch:
         """Returns items as a batch with a column for the key and one for the image. `images`: each key with its sound image."""
         fixed = {"key": [key for key, _ in images], "image": [image for _, image in images]}
-        return self._batch(columns.STATES, fixed, typed([row_of(image) for _, image in images], self.schema))
+        return self._batch(columns.STATES, fixed, typed(rows_of([image for _, image in images]), self.schema))
 
     def _is_sound(self, item: ItemRow) -> bool:
         try:
@@ -168,8 +168,12 @@ class BatchBuilder:
 
 
 def _array(values: Sequence[Any] | None, kind: pa.DataType, count: int) -> pa.Array:
+    if values is None or values.count(None) == count:
+        return pa.nulls(count, kind)
+    if kind == _TEXTS and not any(values):
+        return pa.ListArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count + 1), pa.array([], pa.string()))
     try:
-        return pa.nulls(count, kind) if values is None else pa.array(values, kind)
+        return pa.array(values, kind)
     except pa.ArrowInvalid as error:
         raise Damaged(f"not text: {error}") from error
 
@@ -184,7 +188,7 @@ def _text(image: bytes | None) -> bytes | None:
 
 def _places(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     """Returns the columns that tell the place of each change among all changes."""
-    numbered = [not each.scanned and each.stream != legacy_names.STREAM for each in entries]
+    numbered = [each.began is None and each.stream != legacy_names.STREAM for each in entries]
     micros = [each.micros for each in entries]
     return {
         "stream": [each.stream if known else None for each, known in zip(entries, numbered, strict=True)],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +23,10 @@ from backstream.errors import PartlyDone, UsageError
 from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
+from backstream.operations.bulk.collector import few_collections
 from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord
 
 TOGETHER = 200  # lines that are written at once
-FEW_COLLECTIONS = 50_000  # objects that are made between two of the garbage collector
 PAUSE = 0.5  # seconds after which a line that is found is written at once
 BARS = 60  # of a chart at most
 WIDEST = 50  # characters of its longest bar
@@ -190,24 +189,13 @@ def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
 def _written(records: Iterable[ChangeRecord | NetRecord], joined: Callable[[Records], bytes]) -> int:
     """Writes records, many at once if they come quickly. A record after a pause is written at once."""
     together, count, now, due = Records(), 0, SystemClock().now, 0.0
-    with _few_collections():
+    with few_collections():
         for each in records:
             together.append(each)
             if len(together) == TOGETHER or now() >= due:
                 count += _write(joined(together), len(together))
                 together, due = [], now() + PAUSE
     return count + (_write(joined(together), len(together)) if together else 0)
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Millions of changes hold no cycles: looking for them takes a tenth of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(FEW_COLLECTIONS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _write(body: bytes, count: int) -> int:
