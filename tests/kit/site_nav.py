@@ -1,12 +1,17 @@
-"""A hook of the docs' site: pages that mkdocs.yml does not list yet, and the notes, get their places by themselves."""
+"""A hook of the docs' site: pages that mkdocs.yml does not list yet, and the notes, get their places by themselves.
+
+A link to a file of the repository outside of docs/ leads somewhere on GitHub, and nowhere on the site: there it is the file's name.
+"""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
 MOVED = "# Moved"
+LINK = re.compile(r"\[([^\]]+)\]\(([^):#]+)\)")
 
 
 def on_config(config: Any) -> Any:
@@ -20,3 +25,14 @@ def on_config(config: Any) -> Any:
     internals = next(each["Internals"] for each in config["nav"] if "Internals" in each)
     internals.append({"All decisions": notes})
     return config
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Returns a page's text without links to files outside of docs/."""
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def told(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, link[2]))
+        return f"{link[1]} (`{target.removeprefix('../')}`)" if target.startswith("../") else link[0]
+
+    return LINK.sub(told, markdown)
