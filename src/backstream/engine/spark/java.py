@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +27,9 @@ _PORT = 7077
 def pyspark() -> ModuleType:
     """Returns pyspark. Raises UsageError if it is missing, or without its classic part."""
     try:
-        found = import_module("pyspark")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas and others, which this does not use: they would stand before the report
+            found = import_module("pyspark")
     except ImportError as error:
         raise UsageError("--engine spark needs pyspark, which is not installed", hint=_INSTALL) from error
     if not hasattr(found, "SparkContext"):

@@ -26,7 +26,9 @@ def write(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for each in sorted(own.rglob("*.py")):
-            archive.writestr(zipfile.ZipInfo(str(Path(own.name) / each.relative_to(own)), ALWAYS), each.read_bytes())
+            archive.writestr(
+                zipfile.ZipInfo(str(Path(own.name) / each.relative_to(own)), ALWAYS), each.read_bytes(), zipfile.ZIP_DEFLATED
+            )
     return path
 
 
