@@ -112,6 +112,10 @@ def test_spark_3_runs_on_java_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("ModuleNotFoundError: No module named 'msgspec'", "lacks msgspec"),
         ('java.io.IOException: Cannot run program "/opt/python": error=2', "no Python at /opt/python"),
         ("java.io.InvalidClassException: org.apache.spark; local class incompatible", "another version"),
+        (
+            "java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext",
+            "has ended the application of Spark 4.3.0",
+        ),
         ("java.lang.OutOfMemoryError: Java heap space", "out of memory"),
         ("org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed", "Job aborted due to stage failure"),
     ],
@@ -120,6 +124,14 @@ def test_what_spark_says_is_told_with_a_next_step(said: str, told: str) -> None:
     found = faults.explained(RuntimeError(said), "4.3.0")
     assert told in found.message
     assert found.hint
+
+
+def test_a_cluster_of_another_version_ends_the_application() -> None:
+    """As Spark 3.5.9 says it, from a cluster of 4.3.0."""
+    said = 'NullPointerException: Cannot invoke "org.apache.spark.SparkEnv.driverTmpDir()" because SparkEnv.get() is null'
+    found = faults.not_begun(RuntimeError(said), "3.5.9")
+    assert "the application of Spark 3.5.9" in found.message
+    assert "another version of Spark" in found.hint
 
 
 def test_a_master_goes_with_spark_only() -> None:

@@ -70,7 +70,7 @@ class State:
     ) -> None:
         """`hold`: makes the partitions of the entries; None: on this machine's disk, within `memory`."""
         self._vault = vault
-        self._hold = hold or (lambda task, rows, _: LocalPartitions(vault, task, rows, memory))
+        self._hold = hold or (lambda task, rows, _: LocalPartitions(self._vault, task, rows, memory))
         self._at = at
         self._progress = progress
         self._keys = None if keys is None else frozenset(keys)

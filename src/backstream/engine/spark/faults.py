@@ -29,7 +29,7 @@ def explained(error: Exception, spark: str) -> BackstreamError:
     if re.search(r"InvalidClassException|serialVersionUID|StreamCorruptedException", said):
         return other_spark(spark)
     if re.search(r"SparkContext was shut down|stopped SparkContext|Master removed our application", said):
-        return ended()
+        return ended(spark)
     if "OutOfMemoryError" in said:
         return Failed("Spark ran out of memory", hint="Give executors more (spark.executor.memory), or the driver: docs/spark.md.")
     return Failed(f"Spark has given up: {_gist(said)}", hint="The executors' logs say more. Nothing that was read is kept.")
@@ -41,7 +41,7 @@ def not_begun(error: Exception, spark: str) -> BackstreamError:
     if re.search(r"Insufficient (driver|executor) memory", said, re.IGNORECASE):
         return Failed(f"Spark has too little memory to start: {_gist(said)}", hint="Give the driver more: spark.driver.memory.")
     if "SparkEnv" in said:
-        return ended()
+        return ended(spark)
     if re.search(
         r"stopped while waiting for backend|All masters are unresponsive|has been removed|SparkContext was shut down", said
     ):
@@ -49,10 +49,11 @@ def not_begun(error: Exception, spark: str) -> BackstreamError:
     return explained(error, spark)
 
 
-def ended() -> Failed:
-    """Returns the error of an application that the cluster has ended."""
+def ended(spark: str) -> Failed:
+    """Returns the error of an application that the cluster has ended. It takes one of another version, and then cannot start it."""
     return Failed(
-        "the cluster has ended the application", hint="Its executors could not start, or somebody has stopped it: see its logs."
+        f"the cluster has ended the application of Spark {spark}: its executors could not start",
+        hint="Does the cluster run another version of Spark? Then install that one of pyspark. Else its workers' logs say why.",
     )
 
 
