@@ -220,6 +220,11 @@ def test_many_tables_need_their_streams(
     said = capsys.readouterr()
     assert f"{table_name}-none" in said.err
     assert said.out == ""
+    assert call(["template", "cloudformation", "--match", f"{table_name}-0", "--find-streams"]) == 0
+    chosen = templates.parse(capsys.readouterr().out)
+    assert [each["Default"] for name, each in chosen["Parameters"].items() if name.endswith("StreamArn")] == [found]
+    assert call(["template", "cloudformation", "--match", f"{table_name}-x*"]) != 0
+    assert capsys.readouterr().out == ""
 
 
 # --- alarms -----------------------------------------------------------------------------------------------------------------------

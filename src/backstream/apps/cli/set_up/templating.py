@@ -7,11 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from backstream.apps import deploy, finding_streams, publishing
+from backstream.apps import deploy, finding_streams, library, publishing
 from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.cli.options import ALL, Vault
 from backstream.apps.cli.output import notice
 from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Format, Lock, LockMode
 from backstream.apps.deploy.choices import streams_by_table
+from backstream.apps.selecting import Among
+from backstream.apps.table_selection import TableSelection
 from backstream.errors import UsageError
 from backstream.model import objectives
 from backstream.operations.replicate import Deletes
@@ -30,10 +33,10 @@ class Language(StrEnum):
 def template(
     language: Annotated[Language, Argument(metavar="cloudformation|terraform", show_default=False)],
     tables: Annotated[
-        list[str] | None,
-        Argument(metavar="[TABLE]...", help="The tables to keep [the template asks for one].", show_default=False),
-    ] = None,
+        TableSelection, Argument(metavar="[TABLE...]", help="The tables to keep [the template asks for one].", show_default=False)
+    ] = ALL,
     *,
+    vault: Vault = None,
     to: Annotated[Path | None, Option(metavar="PATH", help="Write it into a file, or a folder.", show_default=False)] = None,
     stream: Annotated[
         list[str] | None,
@@ -162,7 +165,7 @@ def template(
     json: Annotated[bool, Option("--json", help="CloudFormation as JSON instead of YAML.")] = False,
 ) -> None:
     """Print a template that deploys the capturing function, its buckets, roles, alarms, witness and scheduled drill."""
-    named = tables or []
+    named = [*tables.names] if tables.names or not tables.is_given else library.open(vault).select(tables, Among.ACCOUNT)
     choices = Choices(
         tables=named,
         streams=streams_by_table(named, stream or [], source),
