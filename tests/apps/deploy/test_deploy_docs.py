@@ -71,7 +71,21 @@ def test_another_accounts_bucket_lets_its_admin_alone_end_versions(action: str) 
 def test_every_policy_on_a_page_is_held_against_the_code() -> None:
     """A page with a policy that no test reads would grow old."""
     pages = sorted(Path(__file__).parents[3].glob("docs/*.md"))
-    assert [each.name for each in pages if '"Effect"' in each.read_text()] == ["deploy.md", "replicate.md"]
+    assert [each.name for each in pages if '"Effect"' in each.read_text()] == ["deploy.md", "replicate.md", "retention.md"]
+
+
+def test_what_retention_needs_beyond_all_roles_is_to_remove_versions_and_to_see_locks() -> None:
+    """No role of the template may remove a version, and the vault's bucket lets its admin alone do it: the page says both."""
+    page = (Path(__file__).parents[3] / "docs" / "retention.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    needed = grants([{**each, "Resource": ["our-vault"]} for each in json.loads(f"[{block}]")], "s3:").keys()
+    have = {action for name in ("CaptureRole", "WitnessRole", "DrillRole") for action in of_role(name)}
+    assert needed - have == {
+        *("s3:DeleteObjectVersion", "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
+        "s3:GetBucketVersioning",  # before anything is written, whether old versions stay
+    }
+    denied = {action for each in POLICIES[0]["Statement"] if each["Effect"] == "Deny" for action in [*each["Action"]]}
+    assert "s3:DeleteObjectVersion" in denied
 
 
 def test_what_the_page_names_is_there() -> None:
