@@ -11,11 +11,13 @@ import pytest
 
 from backstream.errors import Failed, NotFound
 from backstream.model import moment
+from backstream.model.changes.invocation_record import FOLDER
 from backstream.model.values import wire
 from backstream.model.window import Start, Window
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.base.compact import compact
 from backstream.operations.erase import EraseContext, Erased, EraseRequest, erase, verify_erasure
+from backstream.operations.erase.discarded import DiscardedBatches
 from backstream.operations.inspect.check import check
 from backstream.operations.inspect.check.run import CheckContext
 from backstream.operations.retain import RetainContext, retain
@@ -215,3 +217,24 @@ def test_a_vault_that_has_a_horizon(layout: Layout) -> None:
     assert after.states == without(before.states)
     assert _periods(after.window) == _periods(before.window)
     no_findings(stage)
+
+
+def test_batches_that_lambda_discarded() -> None:
+    """What was redriven goes for good; what waits, and what is another table's, stays. The first is named."""
+    stage, _ = with_subject(Layout.LOG)
+    batches, arn = MemoryStore(stage.clock), stage.vault().catalog.table_arn
+    keys = msgspec.json.decode(images.key(CANARY, 1))
+    payload = msgspec.json.encode({"Records": [{"dynamodb": {"Keys": keys, "NewImage": {**keys, "said": {"S": CANARY}}}}]}).decode()
+    for name, table in (("done", arn), ("waits", arn), ("others", f"{arn}x")):
+        info = {"streamArn": f"{table}/stream/2023", "batchSize": 1}
+        batches.put(f"{FOLDER}m/s/{name}", msgspec.json.encode({"DDBStreamBatchInfo": info, "payload": payload}))
+    batches.delete(f"{FOLDER}m/s/done")
+    context = msgspec.structs.replace(around(stage), batches=DiscardedBatches(batches, batches))
+    report = erase(stage.vault, REQUEST, context)
+    assert [row.name.rpartition("/")[2] for row in batches.versions("")] == ["others", "waits"]
+    assert [each.object for each in report.left] == [f"memory:/{FOLDER}m/s/waits"]
+    assert stage.vault().erasures.open()
+    batches.delete(f"{FOLDER}m/s/waits")
+    assert list(erase(stage.vault, REQUEST, context).left) == []
+    assert [row.name.rpartition("/")[2] for row in batches.versions("")] == ["others"]
+    assert not stage.vault().erasures.open()

@@ -207,6 +207,10 @@ class Config:
             return DirectoryStore(place, self.clock)
         return self._aws.remover(*place, self._owners.vault())
 
+    def remover_of(self, url: str, account: str | None = None) -> VersionRemover:
+        """Returns the right to remove versions from the bucket of discarded batches: see `destination`."""
+        return self._aws.remover(urlsplit(url).netloc, "", self._owners.failures(account))
+
     def files(self, url: str) -> Files:
         """Returns the place of a snapshot or an AWS export: a bucket, which need not keep versions, or a folder of plain files."""
         place = place_of(url)

@@ -9,10 +9,13 @@ from pathlib import Path
 from backstream.apps.config import Config
 from backstream.apps.operator import operator
 from backstream.apps.verbs.arguments import Key, key_of
+from backstream.model.tables.owner import account_of
 from backstream.operations import erase as erasing
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import keys_in
 from backstream.operations.erase import EraseContext, Erased, EraseRequest, ErasureVerified
+from backstream.operations.erase.discarded import DiscardedBatches
+from backstream.vault.catalog import Catalog
 
 
 class Erasing:
@@ -63,5 +66,14 @@ class Erasing:
         return list(self._config.vault(self._name).catalog.erasures)
 
     def _context(self, progress: Progress | None) -> EraseContext:
-        config = self._config
-        return EraseContext(config.clock, config.remover, config.memory, progress or Silent())
+        config, catalog = self._config, self._config.vault(self._name).catalog
+        batches = _batches(config, catalog)
+        return EraseContext(config.clock, config.remover, config.memory, progress or Silent(), batches)
+
+
+def _batches(config: Config, catalog: Catalog) -> DiscardedBatches | None:
+    """Returns the bucket of discarded batches; None if there is none."""
+    if catalog.failures is None:
+        return None
+    store = config.destination(catalog.failures, account_of(catalog.table_arn))
+    return DiscardedBatches(store, config.remover_of(catalog.failures, account_of(catalog.table_arn)))

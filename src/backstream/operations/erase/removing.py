@@ -36,6 +36,11 @@ class Removing:
             if name in self.removed and all(row.marker for row in left):
                 self.remove(left)
 
+    def add(self, other: Removing, url: str) -> None:
+        """Adds the account of another bucket."""
+        self.removed.update({f"{url}/{name}": count for name, count in other.removed.items()})
+        self._locks |= {(f"{url}/{name}", version): lock for (name, version), lock in other._locks.items()}
+
     def forget(self, name: str) -> None:
         """Takes the name itself away, where a store keeps one without versions."""
         if isinstance(self._remover, NameKeeper):

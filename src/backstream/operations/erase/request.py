@@ -10,6 +10,7 @@ import msgspec
 from backstream.engine.local.memory import Memory
 from backstream.errors import UsageError
 from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.erase.discarded import DiscardedBatches
 from backstream.ports import Clock, VersionRemover
 
 
@@ -37,9 +38,10 @@ class EraseRequest(msgspec.Struct, frozen=True):
 
 
 class EraseContext(msgspec.Struct, frozen=True):
-    """`remover`: the right to remove versions, which no other operation but retention has."""
+    """`remover`: the right to remove versions, which only this and retention have; `batches`: the on-failure destination."""
 
     clock: Clock
     remover: VersionRemover
     memory: Memory = Memory()
     progress: Progress = Silent()
+    batches: DiscardedBatches | None = None

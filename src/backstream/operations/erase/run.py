@@ -16,7 +16,7 @@ from backstream.errors import AlreadyExists, Damaged, NotFound, Overtaken
 from backstream.model import moment
 from backstream.model.changes.entry import Entry
 from backstream.operations.base.compact import compact
-from backstream.operations.erase import files, log_rewriter, sweeping
+from backstream.operations.erase import discarded, files, log_rewriter, sweeping
 from backstream.operations.erase.base_rewriter import BaseRewriter
 from backstream.operations.erase.removing import Removing, blocked, until_all
 from backstream.operations.erase.report import Blocked, Erased, NotErased
@@ -147,6 +147,9 @@ class _Erasing:
             removing.remove(rows)
             for name in {row.name for row in rows}:
                 removing.forget(name)
+        if around.batches is not None:
+            gone = discarded.remove(vault, subject, around.batches, self._unread)
+            removing.add(gone, around.batches.store.url)
         for name in files.without(vault, subject, self._request.files, self._unread):
             self._touched.setdefault(name, TouchedObject(name))
         return self._finish(vault, subject, removing, late)
