@@ -23,6 +23,7 @@ class Shop:
 
     def __init__(self, scene: Scene, name: str, *, transactions: int = 60, seed: int = 1) -> None:
         self.scene = scene
+        self.name = name
         self.names = [f"{name}-{each}" for each in TABLES]
         self.orders, self.ledger, self.stock = self.names
         self.began = int(time.time()) - 3_600

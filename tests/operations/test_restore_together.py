@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
+import time
 
 import pytest
 
@@ -12,7 +14,7 @@ from backstream.model.tables.creation import on_demand
 from backstream.ports import Put
 from backstream.vault.gap import Gap
 from kit.images import SCHEMA, image
-from kit.ledger import Shop, orders_without_ledger
+from kit.ledger import TABLES, Shop, orders_without_ledger
 from kit.proxy import FaultProxy, answer
 from kit.scene import Scene, same
 from kit.stage import wait_for
@@ -31,8 +33,10 @@ def all_same(some: dict[str, dict[bytes, bytes]], others: dict[str, dict[bytes, 
     return all(same(some[name], others[name]) for name in others)
 
 
-def tables(scene: Scene) -> list[str]:
-    return list(scene.aws.client("dynamodb").get_paginator("list_tables").paginate().search("TableNames[]"))
+def tables(scene: Scene, shop: Shop) -> list[str]:
+    """This test's own tables: others share the server."""
+    pages = scene.aws.client("dynamodb").get_paginator("list_tables").paginate()
+    return [name for name in pages.search("TableNames[]") if shop.name in name]
 
 
 def files(scene: Scene) -> list[str]:
@@ -44,17 +48,21 @@ def test_a_group_goes_to_a_quiet_second_in_mid_traffic(scene: Scene, shop: Shop)
     seconds = range(shop.began, shop.last + 1)
     cut = [each for each in seconds if orders_without_ledger(shop.at(each)[shop.orders], shop.at(each)[shop.ledger])]
     assert len(cut) > 3
-    at = cut[len(cut) // 2]
-    ran = scene.call("restore", "--group", "shop", "--at", str(at), "--settle", "--suffix=-before", "--json")
+    for number, at in enumerate((cut[0], cut[len(cut) // 2])):
+        check_settled(scene, shop, at, f"-before{number}")
+
+
+def check_settled(scene: Scene, shop: Shop, at: int, suffix: str) -> None:
+    """A restore of the group to that second, in the middle of a transaction, goes to a quiet one before it."""
+    ran = scene.call("restore", "--group", "shop", "--at", str(at), "--settle", f"--suffix={suffix}", "--json")
     assert ran.code == 0, ran.err
     report = ran.json()
     settled = moment.parse_iso_micros(report["at"]) // 1_000_000
     assert (settled < at, report["asked"]) == (True, moment.iso(at))
     assert f"{moment.iso(at)} is not quiet" in ran.err
-    assert report["as_of"] == [f"{name}-before" for name in shop.names]
-    then = shop.live("-before")
+    assert report["as_of"] == [f"{name}{suffix}" for name in shop.names]
+    then = shop.live(suffix)
     assert all_same(then, shop.at(settled))
-    assert then[shop.orders]
     assert not orders_without_ledger(then[shop.orders], then[shop.ledger])
     assert [each["table"] for each in report["tables"]] == shop.names
     assert report["put"] == sum(map(len, then.values()))
@@ -77,6 +85,21 @@ def test_a_group_goes_back_in_place_after_a_kill_and_all_of_it_is_taken_back(sce
     (file,) = (each for each in files(scene) if each.startswith("backstream-group-"))
     assert f"resume it with: backstream restore --resume {scene.folder / file}" in said
 
+    kept = scene.folder / "kept"  # the files lie beside each other, wherever that is
+    kept.mkdir()
+    for each in scene.folder.glob("*.ndjson"):
+        each.rename(kept / each.name)
+    head, *marks = (json.loads(line) for line in (kept / file).read_text().splitlines())
+    begun = next(each["begun"] for each in marks if "begun" in each and {"done": each["begun"]} not in marks)
+    own = next(kept / f"backstream-restore-{each['restore']}.ndjson" for each in head["tasks"] if each["table"] == begun)
+    ruined, hidden = shop.live(), own.with_suffix(".away")
+    own.rename(hidden)
+    refused = scene.call("restore", "--resume", f"kept/{file}")
+    assert (refused.code, f"{begun} has begun, and its own file is gone" in refused.err) == (2, True), refused.err
+    assert all_same(shop.live(), ruined)
+    hidden.rename(own)
+
+    file = f"kept/{file}"
     resumed = scene.call("restore", "--resume", file, "--json")
     assert resumed.code == 0, resumed.err
     assert all_same(shop.live(), shop.at(at))
@@ -100,8 +123,42 @@ def test_a_table_that_refuses_keeps_all_from_being_touched(scene: Scene, shop: S
         assert (ran.code, ran.out) == (4, ""), ran.err
         assert f"nothing was touched: 1 of 3 tables cannot be restored to {moment.iso(at)}: {shop.ledger}:" in ran.err
     assert all_same(shop.live(), before)
-    assert not [name for name in tables(scene) if name.endswith("-before")]
+    assert not [name for name in tables(scene, shop) if name.endswith("-before")]
     assert files(scene) == []
+
+
+@pytest.mark.soak
+def test_fifty_moments_of_transactions_as_they_are_written(scene: Scene, table_name: str) -> None:
+    """Real transactions, captured by tails. At each of fifty moments every order has its row in the ledger."""
+    names = [f"{table_name}-{each}" for each in TABLES]
+    for name in names:
+        scene.create(name)
+    assert scene.call("init", *names, "--enable-stream").code == 0
+    assert scene.call("group", "shop", *names).code == 0
+    began, ended = transactions(scene, names, seconds=60)
+    for name in names:
+        assert scene.run("tail", name, "--until-caught-up").code == 0
+    chance = random.Random(50)
+    for number, at in enumerate(chance.choices(range(began + 5, ended - 3), k=50)):
+        ran = scene.call("restore", "--group", "shop", "--at", str(at), "--settle", f"--suffix=-{number}", "--json")
+        assert ran.code == 0, ran.err
+        orders, ledger, _ = (scene.items(f"{name}-{number}") for name in names)
+        assert not orders_without_ledger(orders, ledger)
+        for name in names:
+            scene.live(f"{name}-{number}").delete()
+
+
+def transactions(scene: Scene, names: list[str], *, seconds: int) -> tuple[int, int]:
+    """Writes transactions over the three tables, in bursts and pauses. Returns the first and the last second."""
+    client, chance, began = scene.aws.client("dynamodb"), random.Random(1), time.time()
+    number = 0
+    while time.time() < began + seconds:
+        for _ in range(chance.randrange(1, 6)):
+            number += 1
+            row = {"zone": {"S": "order"}, "number": {"N": str(number)}}
+            client.transact_write_items(TransactItems=[{"Put": {"TableName": name, "Item": row}} for name in names])
+        time.sleep(chance.choice((0.05, 0.3, 2.5)))
+    return int(began), int(time.time())
 
 
 @pytest.mark.parametrize("way", ["stop", "go-on"])
@@ -134,7 +191,7 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
     (scene.folder / "unknown").write_text("\n".join(f"{name} {name}-new" for name in [*shop.names, "nobody"]))
     scene.live(f"{shop.stock}-there").create(on_demand(SCHEMA))
     scene.write([Put(image("z", 1))], f"{shop.stock}-there")
-    before = (shop.live(), tables(scene), files(scene))
+    before = (shop.live(), tables(scene, shop), files(scene))
     for words, code, said in (
         ([*group, *at], 2, "choose exactly one of --in-place, --suffix, --prefix, --map"),
         ([*group, *at, "--in-place", "--suffix=-x"], 2, "choose exactly one of"),
@@ -163,7 +220,7 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
         ran = scene.call("restore", *words)
         assert (words, ran.code, ran.out) == (words, code, ""), ran.err
         assert said in ran.err, ran.err
-    assert (shop.live(), tables(scene), files(scene)) == before
+    assert (shop.live(), tables(scene, shop), files(scene)) == before
 
 
 def test_what_looks_at_a_group(scene: Scene, shop: Shop) -> None:
@@ -204,7 +261,7 @@ def test_a_drill_of_a_group_shows_that_no_transaction_is_cut(scene: Scene, shop:
     ran = scene.call("drill", "--group", "shop", "--at", str(cut), "--patience", "0", "--json")
     assert (ran.code, ran.json()["passed"], ran.json()["consistent"]) == (0, True, False)
     assert f"{moment.iso(cut)} is not quiet" in ran.json()["note"]
-    assert not [name for name in tables(scene) if name not in shop.names], "the scratch tables are gone"
+    assert not [name for name in tables(scene, shop) if name not in shop.names], "the scratch tables are gone"
 
 
 def quiet_not(shop: Shop, second: int) -> bool:

@@ -48,7 +48,7 @@ AllowGap = Annotated[bool, Option("--allow-gap", help="Continue despite uncertai
 Engine = Annotated[EngineKind, Option("--engine", metavar="local|spark", help="Where states are computed: docs/spark.md.")]
 Master = Annotated[
     str | None,
-    Option("--master", metavar="URL", help="Spark's: spark://host:7077, yarn, ... [spark-submit's]", show_default=False),
+    Option("--master", metavar="URL", help="Spark's: yarn or spark://host:7077 [spark-submit's].", show_default=False),
 ]
 Rpo = Annotated[
     str | None,

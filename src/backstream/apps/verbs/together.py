@@ -143,7 +143,7 @@ class Together:
 
         `max_write_units`: a second, divided among the tables that are worked on at a time.
         """
-        files = dict(restoring.undo_paths(path, resumable_folder()))
+        files = dict(restoring.undo_paths(path))
         stop, at_a_time = StopSign(), width(len(files), self._config.memory)
         units = None if max_write_units is None else max(1.0, max_write_units / at_a_time)
 

@@ -1,7 +1,12 @@
 """The file of a run over several tables: what was asked, and which tables are done. It is durable before the first write.
 
-The first line is the request. Then `{"done":TABLE}` for each table that is as it was to be. It is written before that table's own
-file for resuming is deleted, so that a kill in between loses nothing. Each table keeps its own files; this one names them.
+The first line is the request. Then come, for each table:
+
+    {"begun":TABLE}      its own file is there, and its first write comes next
+    {"withdrawn":TABLE}  it has failed before that write, and its own file is deleted
+    {"done":TABLE}       it is as it was to be: written before its own file for resuming is deleted, so that a kill loses nothing
+
+Each table keeps its own files beside this one, which names them.
 """
 
 from __future__ import annotations
@@ -22,17 +27,26 @@ _STEM = "backstream-group-"
 Head = TypeVar("Head", bound=msgspec.Struct)
 
 
-class _Done(msgspec.Struct):
-    done: str
+class _Mark(msgspec.Struct, omit_defaults=True):
+    begun: str = ""
+    withdrawn: str = ""
+    done: str = ""
+
+
+class Progress(msgspec.Struct):
+    """The tables that have begun to be written, and those that are done."""
+
+    begun: set[str]
+    done: set[str]
 
 
 class GroupFile(Generic[Head]):
     """The file, held by this process alone. Safe to call from many threads. `done`: the tables that are done."""
 
-    def __init__(self, path: Path, file: BinaryIO, head: Head, done: set[str]) -> None:
+    def __init__(self, path: Path, file: BinaryIO, head: Head, progress: Progress) -> None:
         self.path = path
         self.head = head
-        self.done = done
+        self.begun, self.done = progress.begun, progress.done
         self._file = file
         self._lock = threading.Lock()
 
@@ -42,7 +56,7 @@ class GroupFile(Generic[Head]):
         try:
             file = private_files.create(path)
             _hold(file, path)
-            made = cls(path, file, head, set())
+            made = cls(path, file, head, Progress(set(), set()))
             made._write(msgspec.json.encode(head))
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -58,19 +72,41 @@ class GroupFile(Generic[Head]):
     @classmethod
     def reopen(cls, path: Path, kind: type[Head]) -> GroupFile[Head]:
         """Opens the file of an earlier run. Raises UsageError if it is not one, Refused if another process works on it."""
-        head, done, whole = load(path, kind)
+        head, progress, whole = load(path, kind)
         file = private_files.reopen(path)
         _hold(file, path)
         file.truncate(whole)  # a line that a kill cut short
         file.seek(0, os.SEEK_END)
-        return cls(path, file, head, done)
+        return cls(path, file, head, progress)
+
+    def begins(self, table: str) -> None:
+        """Notes that a table's own file is there and that it is written next, durably."""
+        with self._lock:
+            if table not in self.begun:
+                self.begun.add(table)
+                self._write(msgspec.json.encode(_Mark(begun=table)))
+
+    def withdraws(self, table: str) -> None:
+        """Notes that a table has failed before its first write: its own file is deleted, and it has not begun."""
+        with self._lock:
+            if table in self.begun:
+                self.begun.discard(table)
+                self._write(msgspec.json.encode(_Mark(withdrawn=table)))
+
+    def check_kept(self, table: str, own: Path) -> None:
+        """Raises UsageError if a table has begun and its own file is gone: nothing else tells what somebody has changed since."""
+        if table in self.begun and table not in self.done and not own.exists():
+            raise UsageError(
+                f"{table} has begun, and its own file is gone: {own}",
+                hint="Put it back beside the run's file. Or restore this table by itself, once you know what it holds.",
+            )
 
     def finished(self, table: str) -> None:
         """Notes that a table is done, durably."""
         with self._lock:
             if table not in self.done:
                 self.done.add(table)
-                self._write(msgspec.json.encode(_Done(table)))
+                self._write(msgspec.json.encode(_Mark(done=table)))
 
     def close(self) -> None:
         """Closes the file; it stays."""
@@ -101,18 +137,21 @@ def find(text: str, folder: Path) -> Path | None:
     return path if path.exists() and path.name.startswith(_STEM) else None
 
 
-def load(path: Path, kind: type[Head]) -> tuple[Head, set[str], int]:
-    """Returns the request, the tables that are done, and the bytes of whole lines. Raises UsageError if it is no such file."""
+def load(path: Path, kind: type[Head]) -> tuple[Head, Progress, int]:
+    """Returns the request, the progress, and the bytes of whole lines. Raises UsageError if it is no such file."""
     try:
         with private_files.opened(path) as file:
             lines = [line for line in private_files.lines(file, path) if line.endswith(b"\n")]
         head = msgspec.json.decode(lines[0] if lines else b"", type=kind)
-        done = {msgspec.json.decode(line, type=_Done).done for line in lines[1:]}
+        marks = [msgspec.json.decode(line, type=_Mark) for line in lines[1:]]
     except OSError as error:
         raise UsageError(f"no run to resume: {path}: {error.strerror}") from error
     except UNDECODABLE as error:
         raise UsageError(f"not the file of a run over several tables: {path}: {reason(error)}") from error
-    return head, done, sum(map(len, lines))
+    begun: set[str] = set()
+    for each in marks:
+        begun = (begun | {each.begun}) - {each.withdrawn}
+    return head, Progress(begun - {""}, {each.done for each in marks} - {""}), sum(map(len, lines))
 
 
 def _hold(file: BinaryIO, path: Path) -> None:

@@ -124,7 +124,8 @@ def resume(path: Path, asked: Request) -> RestoredTogether:
     try:
         if len(held.done) == len(held.head.tasks):
             raise UsageError(f"all tables of {path} are restored: nothing is left to resume")
-        return _Run(held.head, asked, held).run()
+        beside = msgspec.structs.replace(asked.around, folder=path.parent)  # the tables' own files are there
+        return _Run(held.head, msgspec.structs.replace(asked, around=beside), held).run()
     finally:
         held.close()
 
@@ -143,7 +144,6 @@ class _Run:
             asked.around,
             memory=share(len(head.tasks), asked.around.memory),
             progress=self._stop,
-            notice=lambda _: None,
             budget=None if units is None else Budget(clock, units),
         )
 
@@ -155,7 +155,7 @@ class _Run:
             self._begin()
             found = run_all(
                 list(prepared),
-                lambda table: prepared[table].apply(),
+                lambda table: self._apply(table, prepared[table]),
                 side_by_side=width(len(prepared), self._asked.around.memory),
                 on_failure=self._asked.on_failure,
                 is_good=_is_done,
@@ -189,10 +189,13 @@ class _Run:
         if head.in_place and not asked.dry_run:
             probe(self._around.table_of(task.target))
         path = restoring.path_for(task.restore, self._around.folder)
-        if self._held is not None and path.exists():
-            return prepare_resumed(vault, path, self._around, self._again(), finished=lambda: self._finished(task.table))
+        around = msgspec.structs.replace(self._around, notice=lambda _: self._begins(task.table))
+        if self._held is not None:
+            self._held.check_kept(task.table, path)
+            if path.exists():
+                return prepare_resumed(vault, path, around, self._again(), finished=lambda: self._finished(task.table))
         return restoring.prepare(
-            vault, self._request(task), self._around, restore=task.restore, finished=lambda: self._finished(task.table)
+            vault, self._request(task), around, restore=task.restore, finished=lambda: self._finished(task.table)
         )
 
     def _again(self) -> Again:
@@ -231,6 +234,19 @@ class _Run:
             self._held = GroupFile.begin(group_file.path_for(self._head.run, self._asked.around.folder), self._head)
         back = f"; or take back what it has done with: {self._command('undo')}" if self._head.in_place else ""
         self._asked.notice(f"{self._command('resume')}{back}")
+
+    def _apply(self, table: str, prepared: PreparedRestore) -> Restored:
+        try:
+            return prepared.apply()
+        except BackstreamError:
+            own = next(restoring.path_for(each.restore, self._around.folder) for each in self._head.tasks if each.table == table)
+            if self._held is not None and not own.exists():
+                self._held.withdraws(table)
+            raise
+
+    def _begins(self, table: str) -> None:
+        if self._held is not None:
+            self._held.begins(table)
 
     def _finished(self, table: str) -> None:
         if self._held is not None:
@@ -310,12 +326,12 @@ def _is_done(report: Restored) -> bool:
     return not report.failed
 
 
-def undo_paths(path: Path, folder: Path) -> list[tuple[str, Path]]:
+def undo_paths(path: Path) -> list[tuple[str, Path]]:
     """Returns the tables of a run in place with the files of what each has written. UsageError if there is nothing to undo."""
     head, _, _ = group_file.load(path, RestoreHead)
     if not head.in_place:
         raise UsageError(f"{path} restored into new tables: there is nothing to undo", hint="Delete the new tables.")
-    found = [(each.table, restoring.undo_path_for(each.restore, folder)) for each in head.tasks]
+    found = [(each.table, restoring.undo_path_for(each.restore, path.parent)) for each in head.tasks]
     there = [(table, each) for table, each in found if each.exists()]
     if not there:
         raise UsageError(f"{path} has written nothing: there is nothing to undo")

@@ -105,6 +105,7 @@ def resume(path: Path, ways: Ways, *, into_another: bool) -> RevertedTogether:
     """Continues a run that was interrupted, or that left something."""
     held = GroupFile.reopen(path, RevertHead)
     try:
+        ways = msgspec.structs.replace(ways, folder=path.parent)  # the tables' own files are there
         return _Run([each.table for each in held.head.tasks], ways).go_on(held, into_another=into_another)
     finally:
         held.close()
@@ -113,7 +114,7 @@ def resume(path: Path, ways: Ways, *, into_another: bool) -> RevertedTogether:
 def undo(path: Path, ways: Ways, *, live: bool, into_another: bool) -> dict[str, Reverted]:
     """Takes back what a run has written, once each journal and each table was looked at."""
     head, _, _ = group_file.load(path, RevertHead)
-    journals = {each.table: reverting.path_for(each.revert, ways.folder) for each in head.tasks}
+    journals = {each.table: reverting.path_for(each.revert, path.parent) for each in head.tasks}
     journals = {table: each for table, each in journals.items() if each.exists()}
     if not journals:
         raise UsageError(f"{path} has written nothing: there is nothing to undo")
@@ -216,7 +217,7 @@ class _Run:
         self._ways.notice(f"{_command('resume', held.path)}; or take back what it has done with: {_command('undo', held.path)}")
 
         def execute(table: str) -> Reverted:
-            return reverting.execute(plans[table], self.around(table), self.writing, exactly=False, owned=True)
+            return self._execute(held, table, plans[table])
 
         return self._end(held, self.all(list(plans), execute, self._ways.on_failure), notes)
 
@@ -231,12 +232,23 @@ class _Run:
 
         def one(table: str) -> Reverted:
             journal = reverting.path_for(left[table].revert, self._ways.folder)
+            held.check_kept(table, journal)
             if journal.exists():
                 return reverting.go_on(journal, self.around(table), self.writing, into_another=into_another)
             made = Plan(plan_path_for(left[table].revert, self._ways.folder))
-            return reverting.execute(made, self.around(table), self.writing, exactly=False, owned=True)
+            return self._execute(held, table, made)
 
         return self._end(held, self.all(list(left), one, self._ways.on_failure), [])
+
+    def _execute(self, held: GroupFile[RevertHead], table: str, made: Plan) -> Reverted:
+        """Carries out a plan, and notes in the run's file that its journal is there, or that it is not any more."""
+        around = msgspec.structs.replace(self.around(table), notice=lambda _: held.begins(table))
+        try:
+            return reverting.execute(made, around, self.writing, exactly=False, owned=True)
+        except BackstreamError:
+            if not reverting.path_for(made.head.id, self._ways.folder).exists():
+                held.withdraws(table)
+            raise
 
     def _is_over(self, task: RevertTask) -> bool:
         """True if a table was done when the run was killed: its journal says so, or there was nothing to write."""
