@@ -29,25 +29,25 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^(?:\$ )?(?:backstream|aws) ", re.MULTILINE)
 NEEDS_AWS = "it takes an account with other resources than a table and a bucket"
-# How many blocks of commands a page has that are not run, and why.
-NOT_RUN: dict[str, tuple[int, str]] = {
-    "capture": (2, f"an export, a Kinesis stream: {NEEDS_AWS}"),
-    "deploy": (2, f"{NEEDS_AWS}; first-steps.md runs the same commands"),
-    "doctor": (1, "its output, shortened; first-steps.md has all of it"),
-    "migrate": (1, "an undo, with an id that differs at each run"),
-    "older-tools": (2, "an older tool's bucket and dump; tests/apps/test_adopt_command.py and its neighbors run them"),
-    "ransomware": (1, f"another account: {NEEDS_AWS}"),
-    "redrive": (0, ""),
-    "replicate": (1, "its output; it runs until it is stopped"),
-    "diff": (0, ""),
-    "restore": (0, ""),
-    "runbook": (0, ""),
-    "security": (1, "openssl, which a machine need not have; tests/apps/test_signing_command.py runs the rest"),
-    "snapshot": (1, "ImportTable of a snapshot with an id that differs at each run"),
-    "undo": (0, ""),
-    "verify": (0, ""),
-    "web": (3, "servers that run until they are stopped; tests/web runs them"),
-    "who": (3, f"a trail of CloudTrail: {NEEDS_AWS}; tests/operations/test_blame_command.py runs blame"),
+# The how-to pages, each with the reason why some of its blocks of commands are not run; empty: all of them are.
+NOT_RUN: dict[str, str] = {
+    "capture": f"an export, a Kinesis stream: {NEEDS_AWS}",
+    "deploy": f"{NEEDS_AWS}; first-steps.md runs the same commands",
+    "doctor": "its output, shortened; first-steps.md has all of it",
+    "migrate": "an undo, with an id that differs at each run",
+    "older-tools": "an older tool's bucket and dump; tests/apps/test_adopt_command.py and its neighbors run them",
+    "ransomware": f"another account: {NEEDS_AWS}",
+    "redrive": "",
+    "replicate": "its output; it runs until it is stopped",
+    "diff": "",
+    "restore": "",
+    "runbook": "",
+    "security": "openssl, which a machine need not have; tests/apps/test_signing_command.py runs the rest",
+    "snapshot": "ImportTable of a snapshot with an id that differs at each run",
+    "undo": "",
+    "verify": "",
+    "web": "servers that run until they are stopped; tests/web runs them",
+    "who": f"a trail of CloudTrail: {NEEDS_AWS}; tests/operations/test_blame_command.py runs blame",
 }
 
 
