@@ -35,7 +35,7 @@ NOT_RUN: dict[str, str] = {
     "deploy": f"{NEEDS_AWS}; first-steps.md runs the same commands",
     "doctor": "its output, shortened; first-steps.md has all of it",
     "migrate": "an undo, with an id that differs at each run",
-    "older-tools": "an older tool's bucket and dump; tests/apps/test_adopt.py runs them",
+    "older-tools": "an older tool's bucket and dump; tests/operations/test_adopt.py runs them",
     "ransomware": f"another account: {NEEDS_AWS}",
     "redrive": "",
     "replicate": "its output; it runs until it is stopped",
