@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.querying import SqlSession
 
 STDOUT = "-"
+INTERRUPTED = "Query interrupted"  # DuckDB's error in place of the KeyboardInterrupt that a signal's handler raised
 BEGINNINGS = ("select", "with", "from", "values", "describe", "show", "summarize", "explain", "pivot", "unpivot", "table", "(")
 
 
@@ -71,17 +72,22 @@ def sql(
             given[name] = STDOUT
     named, text = _table_and_query(words, file)
     output = _output(given)
-    with (
-        ProgressBar() as progress,
-        library.open(vault).sql(named, at=at, allow_gap=allow_gap, skip_damaged=skip_damaged, progress=progress) as session,
-    ):
-        if text is None:
-            return _shell(session, output)
-        try:
-            _answer(session, text, output)
-        finally:
-            _say(session)
-    return 0
+    try:
+        with (
+            ProgressBar() as progress,
+            library.open(vault).sql(named, at=at, allow_gap=allow_gap, skip_damaged=skip_damaged, progress=progress) as session,
+        ):
+            if text is None:
+                return _shell(session, output)
+            try:
+                _answer(session, text, output)
+            finally:
+                _say(session)
+            return 0
+    except RuntimeError as error:
+        if INTERRUPTED not in str(error):
+            raise
+        raise KeyboardInterrupt from error
 
 
 def _table_and_query(words: list[str], file: Path | None) -> tuple[str | None, str | None]:
