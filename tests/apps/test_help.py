@@ -139,4 +139,4 @@ def test_a_command_loads_no_other() -> None:
     code = "import sys; from backstream.apps.cli import commands; commands.load('status'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     rooms = {f"backstream.apps.cli.{each.module}" for each in ALL.values()}
-    assert rooms & set(loaded) == {"backstream.apps.cli.look.looking"}
+    assert rooms & set(loaded) == {"backstream.apps.cli.look.inspecting"}

@@ -12,7 +12,7 @@ import pytest
 import backstream
 from backstream.clock import SystemClock
 from backstream.engine.local.log_decoder import Task
-from backstream.engine.local.worker_pool import Crew
+from backstream.engine.local.worker_pool import WorkerPool
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
@@ -49,8 +49,8 @@ def test_workers_do_not_run_what_lies_there(hostile: Path, tmp_path: Path, monke
     monkeypatch.setattr(sys, "path", [str(hostile), "", *sys.path])  # as after `python -m`
     schema = KeySchema(KeyAttribute("id", "S"))
     task = Task(schema, 0, 1, None, [], 1, str(tmp_path), str(tmp_path), 1_000)
-    with Crew(task, 2) as crew:
-        assert crew.take([]).result() == []
+    with WorkerPool(task, 2) as pool:
+        assert pool.take([]).result() == []
     assert not (hostile / "ran").exists()
 
 
@@ -64,13 +64,13 @@ def test_the_command_does_not_either(hostile: Path) -> None:
 RESTORE = """
 import subprocess, sys
 from backstream.apps.cli.main import call
-from backstream.engine.local import local_partitions as embedded, worker_pool as crew
+from backstream.engine.local import local_partitions as embedded, worker_pool as pool
 embedded.WORTH_WORKERS = 1  # as of a larger vault
 began, popen = [], subprocess.Popen
 def counted(*words, **more):
     began.append(words)
     return popen(*words, **more)
-crew.subprocess.Popen = counted
+pool.subprocess.Popen = counted
 code = call(sys.argv[1:])
 sys.stderr.write(f"workers: {len(began)}")
 sys.exit(code)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backstream.model.window import AFTER_ALL, IncrementalExport, KnownGap, Range, Start, Void, Window
+from backstream.model.window import AFTER_ALL, IncrementalExport, KnownGap, Range, Start, SupersededRange, Window
 
 END = 14  # the time line: 0 to END
 SECONDS = st.integers(0, END)
@@ -108,7 +108,7 @@ def test_the_gaps_before_a_moment_are_those_of_which_something_is_missing(window
 @example(Window([Start(0, 0)], None, [KnownGap(1, 1, "lost")], [IncrementalExport(1, 2), IncrementalExport(2, 3)]))
 def test_only_what_an_export_tells_is_void(window: Window) -> None:
     for at in range(END + 2):
-        for void in window.voids(at):
+        for void in window.superseded(at):
             assert set(range(void.since, void.until + 1)) <= exported(window, at)
             assert any(bridge.since == void.since for bridge in window.bridges)
             assert any(gap.since <= void.until and gap.until >= void.since for gap in window.gaps)
@@ -183,16 +183,16 @@ def _joined(ranges: list[Range]) -> set[int]:
 
 def test_a_void_reaches_from_where_the_export_begins_to_the_end_of_the_gap() -> None:
     found = window(EMPTY, gap=(5, 7), bridges=[IncrementalExport(3, 6, "one"), IncrementalExport(6, 12, "two")])
-    assert found.voids(4) == []
-    assert found.voids(11) == [], "the second has not ended"
-    assert found.voids(12) == [Void(3, 5, "one"), Void(6, 7, "two")]
+    assert found.superseded(4) == []
+    assert found.superseded(11) == [], "the second has not ended"
+    assert found.superseded(12) == [SupersededRange(3, 5, "one"), SupersededRange(6, 7, "two")]
 
 
 def test_a_void_ends_with_the_gap_of_its_own_export() -> None:
     """A gap that begins where the export ends is the next one's."""
     gaps = [KnownGap(5, 7, "lost"), KnownGap(12, 13, "lost")]
     found = Window([EMPTY], 30, gaps, [IncrementalExport(3, 12, "one"), IncrementalExport(12, 15, "two")])
-    assert found.voids(15) == [Void(3, 7, "one"), Void(12, 13, "two")]
+    assert found.superseded(15) == [SupersededRange(3, 7, "one"), SupersededRange(12, 13, "two")]
 
 
 def test_an_export_is_built_on_a_base_backup_of_its_beginning_and_of_no_later_moment() -> None:

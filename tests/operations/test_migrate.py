@@ -402,7 +402,7 @@ def test_a_table_that_takes_nothing_any_more_ends_the_reading_and_is_reported(
     class GivesUp(BulkWriter[PendingRewrite]):
         def add(self, write: PendingRewrite) -> None:
             super().add(write)
-            self.hopeless = "throttled"
+            self.gave_up_reason = "throttled"
 
     with monkeypatch.context() as patched:
         patched.setattr("backstream.operations.migrate.run.BulkWriter", GivesUp)

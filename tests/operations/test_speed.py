@@ -171,7 +171,7 @@ def test_a_throttling_server_is_survived_with_nothing_lost_and_the_rate_recoveri
     for each in rows.values():
         writer.add(Put(each))
     writer.finish()
-    assert (writer.written, writer.left_out, writer.hopeless) == (len(rows), [], "")
+    assert (writer.written, writer.left_out, writer.gave_up_reason) == (len(rows), [], "")
     assert {wire.key_of(SCHEMA, each) for page in table.scan() for each in page} == rows.keys()
     assert len(throttle.together) > 2 * PHASE + 100, "it went through all three phases"
     assert throttle.refused >= PHASE // 3 + 50

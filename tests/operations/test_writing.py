@@ -81,7 +81,7 @@ def test_unprocessed_items_and_throttling_are_tried_again_until_done() -> None:
     table = Unruly(script)
     writer = fill(table)
     assert table.content() == ROWS
-    assert (writer.left_out, writer.written, writer.hopeless) == ([], len(ROWS), "")
+    assert (writer.left_out, writer.written, writer.gave_up_reason) == ([], len(ROWS), "")
 
 
 def test_batches_keep_to_the_limits_of_batch_write_item(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_what_is_never_accepted_is_named_once_patience_ends() -> None:
     assert {each.write.image for each in writer.left_out if isinstance(each.write, Put)} == set(ROWS.values())
     assert [each.write.keys for each in writer.left_out if isinstance(each.write, Delete)] == [key("gone", 1)]
     assert all("unprocessed" in each.reason for each in writer.left_out)
-    assert "unprocessed" in writer.hopeless
+    assert "unprocessed" in writer.gave_up_reason
     assert sum(clock.slept) > 5
 
 

@@ -125,7 +125,7 @@ def test_https_with_a_local_authority(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.delenv("AWS_CA_BUNDLE")
         with pytest.raises(NoAnswer, match="certificate"):  # nor does the world trust it
             reach(server.url).send(HttpRequest("GET", "/k"))
-        assert raised.value.hopeless
+        assert raised.value.permanent
         assert len(server.seen) == 2
 
 
@@ -135,7 +135,7 @@ def test_a_certificate_of_another_host(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     with Server(tls=served_by(authority, "vault.example")) as server, pytest.raises(NoAnswer) as raised:
         reach(server.url).send(HttpRequest("GET", "/k"))
-    assert raised.value.hopeless
+    assert raised.value.permanent
 
 
 def test_a_proxy_of_the_environment_and_hosts_that_go_without(monkeypatch: pytest.MonkeyPatch) -> None:

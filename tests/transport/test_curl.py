@@ -106,7 +106,7 @@ def test_a_broken_connection_is_no_answer(server: Server) -> None:
     curl = curl_to(server.url)
     with pytest.raises(NoAnswer) as raised:
         curl.send(HttpRequest("PUT", "/k", "", {}, b"1"))
-    assert not raised.value.hopeless
+    assert not raised.value.permanent
     server.script = lambda _: Says(200, b"fine")
     assert curl.send(HttpRequest("GET", "/k")).body == b"fine"
 

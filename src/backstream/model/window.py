@@ -71,7 +71,7 @@ class Range(msgspec.Struct, frozen=True):
         return f"{moment.iso(self.since)} to {moment.iso(self.until)}"
 
 
-class Void(msgspec.Struct, frozen=True, tag=True):
+class SupersededRange(msgspec.Struct, frozen=True, tag=True):
     """A superseded range: seconds, both included, in which only the lines of the export with that `id` count."""
 
     since: int
@@ -95,7 +95,7 @@ class BeforeHorizon(msgspec.Struct, frozen=True, tag=True):
     until: int
 
 
-Ignored = Void | FormerLife | BeforeHorizon  # times whose entries in the log do not count
+Ignored = SupersededRange | FormerLife | BeforeHorizon  # times whose entries in the log do not count
 
 
 class Older(msgspec.Struct, frozen=True):
@@ -185,7 +185,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         found = [gap for gap in self.gaps if gap.since <= at and (start is None or gap.until >= start.begin)]
         return [] if found and self.bridges and self.path(at) is not None else found
 
-    def voids(self, at: int) -> list[Void]:
+    def superseded(self, at: int) -> list[SupersededRange]:
         """Returns the seconds in which only an export's own lines count at a moment, since it holds every item's net change.
 
         They reach from its beginning to the end of the gap that it covers. An item may have been changed before the gap and changed
@@ -195,7 +195,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         found = []
         for bridge in () if path is None else path.bridges:
             ends = [gap.until for gap in self.gaps if gap.since < bridge.until and gap.until >= bridge.since]
-            found.append(Void(bridge.since, min(max(ends, default=bridge.since), bridge.until - 1), bridge.id))
+            found.append(SupersededRange(bridge.since, min(max(ends, default=bridge.since), bridge.until - 1), bridge.id))
         return found
 
     @property

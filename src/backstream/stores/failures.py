@@ -126,9 +126,9 @@ def of_answer(said: ErrorAnswer, operation: str, subject: str) -> Failed:
     return kind.error(message, hint=hint)
 
 
-def no_answer(why: str, operation: str, subject: str, *, broken: bool, hopeless: bool) -> Failed:
+def no_answer(why: str, operation: str, subject: str, *, broken: bool, permanent: bool) -> Failed:
     """Returns the project's error if there was no whole answer. See `transport.messages.NoAnswer`."""
-    kind = DISTRUSTED if hopeless else BROKEN_OFF if broken else UNREACHED
+    kind = DISTRUSTED if permanent else BROKEN_OFF if broken else UNREACHED
     return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 
 

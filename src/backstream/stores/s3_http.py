@@ -233,7 +233,7 @@ class HttpApi:
             if error.code not in listings.CUT_OFF:
                 raise not_a_listing(self._bucket, str(error)) from error
             why = f"the answer is not whole ({error})"
-            raise no_answer(why, operation, subject(self._bucket, prefix), broken=True, hopeless=False) from error
+            raise no_answer(why, operation, subject(self._bucket, prefix), broken=True, permanent=False) from error
         if "IsTruncated" not in page.fields:
             raise not_a_listing(self._bucket)
         return page
@@ -274,7 +274,7 @@ def _refused(outcome: Reply | NoAnswer, operation: str, what: str) -> Backstream
     if isinstance(outcome, NoAnswer) and outcome.beyond:
         return beyond_limit(what)
     if isinstance(outcome, NoAnswer):
-        return no_answer(outcome.message, operation, what, broken=outcome.broken, hopeless=outcome.hopeless)
+        return no_answer(outcome.message, operation, what, broken=outcome.broken, permanent=outcome.permanent)
     return of_answer(_said(outcome), operation, what)
 
 

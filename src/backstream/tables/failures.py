@@ -155,9 +155,9 @@ def of_answer(code: str, message: str, status: int, operation: str, subject: str
     return kind.error(f"{operation} of {subject} failed: {code}: {message or 'no message'}", hint=kind.hint)
 
 
-def no_answer(why: str, operation: str, subject: str, *, hopeless: bool) -> Failed | Refused:
+def no_answer(why: str, operation: str, subject: str, *, permanent: bool) -> Failed | Refused:
     """Returns the project's error if there was no whole answer. See `transport.messages.NoAnswer`."""
-    kind = DISTRUSTED if hopeless else UNREACHED
+    kind = DISTRUSTED if permanent else UNREACHED
     return kind.error(f"{operation} of {subject} failed: {why}", hint=kind.hint)
 
 

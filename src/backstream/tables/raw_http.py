@@ -38,7 +38,7 @@ class HttpRaw:
         try:
             reply = self._sender.send(HttpRequest("POST", "/", "", headers, body))
         except NoAnswer as error:
-            raise failures.no_answer(error.message, operation, subject, hopeless=error.hopeless) from error
+            raise failures.no_answer(error.message, operation, subject, permanent=error.permanent) from error
         except boto_errors() as error:  # where credentials come from
             raise failures.named(error, operation, subject) from error
         if not reply.fine:

@@ -25,7 +25,7 @@ _BLANKS = " \t\r"
 
 # https://curl.se/libcurl/c/libcurl-errors.html
 _BROKEN = {pycurl.E_PARTIAL_FILE, pycurl.E_RECV_ERROR, pycurl.E_BAD_CONTENT_ENCODING}
-_HOPELESS = {
+_PERMANENT = {
     pycurl.E_UNSUPPORTED_PROTOCOL,
     pycurl.E_URL_MALFORMAT,
     pycurl.E_PEER_FAILED_VERIFICATION,
@@ -246,5 +246,5 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
 
 def _no_answer(code: int, message: str) -> NoAnswer:
     beyond = code == pycurl.E_FILESIZE_EXCEEDED
-    hopeless = beyond or code in _HOPELESS
-    return NoAnswer(message or f"libcurl's error {code}", broken=code in _BROKEN, hopeless=hopeless, beyond=beyond)
+    permanent = beyond or code in _PERMANENT
+    return NoAnswer(message or f"libcurl's error {code}", broken=code in _BROKEN, permanent=permanent, beyond=beyond)

@@ -43,14 +43,14 @@ class Reply(msgspec.Struct, frozen=True):
 class NoAnswer(BackstreamError):
     """There is no whole answer: the request may or may not have been carried out.
 
-    `broken`: the answer began and broke off, or does not match its checksum; `hopeless`: the next attempt would end in the same
+    `broken`: the answer began and broke off, or does not match its checksum; `permanent`: the next attempt would end in the same
     way, as with an untrusted certificate; `beyond`: it was larger than the request allows.
     """
 
-    def __init__(self, message: str, *, broken: bool = False, hopeless: bool = False, beyond: bool = False) -> None:
+    def __init__(self, message: str, *, broken: bool = False, permanent: bool = False, beyond: bool = False) -> None:
         super().__init__(message)
         self.broken = broken
-        self.hopeless = hopeless
+        self.permanent = permanent
         self.beyond = beyond
 
 

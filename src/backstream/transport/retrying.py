@@ -159,7 +159,7 @@ class RetryingSender:
 
     def _worth_another(self, outcome: Reply | NoAnswer, asked: Endpoint) -> bool:
         if isinstance(outcome, NoAnswer):
-            return self._policy.waits and not outcome.hopeless
+            return self._policy.waits and not outcome.permanent
         if outcome.fine:
             return False
         if _is_passing(outcome):

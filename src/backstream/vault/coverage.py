@@ -12,7 +12,17 @@ from backstream.model.changes import fold
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry
 from backstream.model.clocks import CLOCKS_APART, FAR_APART
-from backstream.model.window import BeforeHorizon, FormerLife, Ignored, IncrementalExport, KnownGap, Older, Start, Void, Window
+from backstream.model.window import (
+    BeforeHorizon,
+    FormerLife,
+    Ignored,
+    IncrementalExport,
+    KnownGap,
+    Older,
+    Start,
+    SupersededRange,
+    Window,
+)
 from backstream.vault import bases
 from backstream.vault.arrivals import Arrivals
 from backstream.vault.bases import Base, Bases
@@ -27,13 +37,13 @@ from backstream.vault.log.segments import SegmentKind
 class RestoreBase(msgspec.Struct, frozen=True):
     """The parts of a state: a base backup (None if the log reaches back far enough), and the log since it began.
 
-    `floor`: entries before this second do not count; only the base backup, if there is one, does. `voids`: the seconds of the log
+    `floor`: entries before this second do not count; only the base backup, if there is one, does. `ignored`: the seconds of the log
     that do not count, because an export supersedes them, the table was created again since, or they are before the horizon.
     """
 
     base: Base | None
     floor: int = fold.BEGINNING
-    voids: Sequence[Ignored] = ()
+    ignored: Sequence[Ignored] = ()
 
     @property
     def log_since(self) -> int | None:
@@ -49,7 +59,7 @@ class RestoreBase(msgspec.Struct, frozen=True):
 
     def counts(self, entry: Entry) -> bool:
         """True if an entry of the log counts."""
-        return counts(self.voids, entry)
+        return counts(self.ignored, entry)
 
     def is_of_base(self, entry: Entry) -> bool:
         """True if an entry of a set of base backups is from the one in use. A set may also hold images of another one."""
@@ -59,19 +69,19 @@ class RestoreBase(msgspec.Struct, frozen=True):
         return entry.seconds <= base.end if self.is_state else base.begin <= entry.since <= base.end
 
 
-def counts(voids: Sequence[Ignored], entry: Entry) -> bool:
-    """True if an entry of the log counts: see `RestoreBase.voids`."""
-    return not any(_ignores(void, entry) for void in voids)
+def counts(ignored: Sequence[Ignored], entry: Entry) -> bool:
+    """True if an entry of the log counts: see `RestoreBase.ignored`."""
+    return not any(_ignores(each, entry) for each in ignored)
 
 
-def _ignores(void: Ignored, entry: Entry) -> bool:
-    if isinstance(void, BeforeHorizon):
-        return entry.seconds <= void.until
-    return _is_of_before(void, entry) if isinstance(void, FormerLife) else _is_void(void, entry)
+def _ignores(each: Ignored, entry: Entry) -> bool:
+    if isinstance(each, BeforeHorizon):
+        return entry.seconds <= each.until
+    return _is_of_before(each, entry) if isinstance(each, FormerLife) else _is_superseded(each, entry)
 
 
-def _is_void(void: Void, entry: Entry) -> bool:
-    return void.since <= entry.since <= void.until and entry.event_id != void.id
+def _is_superseded(each: SupersededRange, entry: Entry) -> bool:
+    return each.since <= entry.since <= each.until and entry.event_id != each.id
 
 
 def _is_of_before(life: FormerLife, entry: Entry) -> bool:
@@ -174,10 +184,10 @@ class Coverage:
             starts = [start for start in starts if _is_since(life.created, start)]
         known = Window(starts=starts, durable=None, gaps=self._known_gaps(starts, missing), bridges=bridges)
         base_of = {base.id: base for base in complete}
-        voids: list[Ignored] = [*known.voids(at), *self.before_horizon]
-        voids += [] if life is None else [FormerLife(life.created, life.stream)]
-        found = [_restore_base(start, base_of.get(start.id or ""), voids) for start in known.starts_for(at)]
-        return found or [RestoreBase(None, fold.BEGINNING, voids)]
+        ignored: list[Ignored] = [*known.superseded(at), *self.before_horizon]
+        ignored += [] if life is None else [FormerLife(life.created, life.stream)]
+        found = [_restore_base(start, base_of.get(start.id or ""), ignored) for start in known.starts_for(at)]
+        return found or [RestoreBase(None, fold.BEGINNING, ignored)]
 
     @property
     def before_horizon(self) -> list[Ignored]:
@@ -319,12 +329,12 @@ def _start(base: Base) -> Start:
     return Start(base.begin, base.end, base.id, _exact(base))
 
 
-def _restore_base(start: Start, base: Base | None, voids: Sequence[Ignored]) -> RestoreBase:
+def _restore_base(start: Start, base: Base | None, ignored: Sequence[Ignored]) -> RestoreBase:
     """Returns the parts that a state with this start is made of."""
     if base is not None and base.kind is bases.BaseKind.STATE:
-        return RestoreBase(base, fold.BEGINNING, [*voids, BeforeHorizon(base.end)])
+        return RestoreBase(base, fold.BEGINNING, [*ignored, BeforeHorizon(base.end)])
     # If the table was empty at `init`, nothing before that counts, because it is of a former life. But clocks may differ.
-    return RestoreBase(base, start.begin - (CLOCKS_APART if start.id is None else 0), voids)
+    return RestoreBase(base, start.begin - (CLOCKS_APART if start.id is None else 0), ignored)
 
 
 def _exact(base: Base) -> int | None:

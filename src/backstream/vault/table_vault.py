@@ -263,8 +263,8 @@ class TableVault:
 
     def _counting(self, read: Callable[[], list[Entry]]) -> list[Entry]:
         """Returns the entries of the log that count: those after the horizon."""
-        voids = self.coverage.before_horizon
-        return [each for each in read() if counts(voids, each)] if voids else read()
+        ignored = self.coverage.before_horizon
+        return [each for each in read() if counts(ignored, each)] if ignored else read()
 
     def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
         """Returns the wanted entries of a segment, and notes its run in `links`.

@@ -35,10 +35,10 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "redrive": Command("operate.redriving", "Bring back the batches that Lambda discarded."),
     },
     "Look": {
-        "status": Command("look.looking", "Show layout, recovery window, lag, gaps, sizes and the last drill."),
-        "history": Command("look.looking", "List every version of an item."),
+        "status": Command("look.inspecting", "Show layout, recovery window, lag, gaps, sizes and the last drill."),
+        "history": Command("look.inspecting", "List every version of an item."),
         "changes": Command("look.changes", "List every change between two moments, and what it changed."),
-        "show": Command("look.looking", "Print an item as it was at a moment."),
+        "show": Command("look.inspecting", "Print an item as it was at a moment."),
         "export": Command("look.exporting", "Write changes, or a state, as typed tables."),
         "blame": Command("look.blaming", "Show which principal made each change, by CloudTrail."),
         "sql": Command("look.querying", "Query the history in SQL: changes, states, versions, gaps."),

@@ -16,7 +16,7 @@ from backstream.engine.local.partition import Folded, Partition
 from backstream.engine.local.prefetch import ahead
 from backstream.engine.local.source_objects import Fetched, SourceObject, SourceReading, fetch
 from backstream.engine.local.spill import Pairs, Spill, partitions_for
-from backstream.engine.local.worker_pool import Crew
+from backstream.engine.local.worker_pool import WorkerPool
 from backstream.errors import Damaged
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
@@ -54,20 +54,20 @@ class LocalPartitions:
         """See the protocol."""
         return self._spill.partitions
 
-    def _crew(self) -> Crew:
+    def _pool(self) -> WorkerPool:
         own = None if self._workers else Taker(self._task, self._spill.writer, self.names.writer)
-        crew, self._workers = Crew(self._task, self._workers, own), 0  # what is read on later is little
+        pool, self._workers = WorkerPool(self._task, self._workers, own), 0  # what is read on later is little
         for spill in (self._spill, self.names):
-            spill.writers += [name for name in crew.names if name not in spill.writers]
-        return crew
+            spill.writers += [name for name in pool.names if name not in spill.writers]
+        return pool
 
     def read(self, objects: Iterable[SourceObject]) -> Generator[SourceReading, None, None]:
         """Has the objects taken, in as few orders as possible."""
-        with self._crew() as crew:
+        with self._pool() as pool:
             in_flight = deque[tuple[_Order, Future[list[DecodedSource]]]]()
             for order in self._orders(objects):
-                in_flight.append((order, crew.take([each.source for _, each in order[0]])))
-                if len(in_flight) > len(crew.names):
+                in_flight.append((order, pool.take([each.source for _, each in order[0]])))
+                if len(in_flight) > len(pool.names):
                     yield from _readings(*in_flight.popleft())
             while in_flight:
                 yield from _readings(*in_flight.popleft())

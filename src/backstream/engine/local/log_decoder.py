@@ -24,7 +24,7 @@ from backstream.vault.log.segments import LineTally, SegmentHeader
 class Task(msgspec.Struct, frozen=True):
     """The part of every source to take, and its destination: the same for all processes that share the work.
 
-    `since`: older entries do not matter; `at`: the last second that matters; `keys`: only these items, None for all; `voids`: see
+    `since`: older entries do not matter; `at`: the last second that matters; `keys`: only these items, None for all; `ignored`: see
     `RestoreBase.counts`; `states`, `names`: folders of partitions, for worker processes.
     """
 
@@ -32,7 +32,7 @@ class Task(msgspec.Struct, frozen=True):
     since: int
     at: int
     keys: frozenset[bytes] | None
-    voids: Sequence[Ignored]
+    ignored: Sequence[Ignored]
     partitions: int
     states: str
     names: str
@@ -93,8 +93,8 @@ class Taker:
 
     def _take(self, source: LineSource, found: _States) -> None:
         self._note_names(source, found)  # of all: an object that the log speaks of is no stranger, whatever counts
-        if source.change_log and self._task.voids:
-            found = [each for each in found if counts(self._task.voids, each[0])]
+        if source.change_log and self._task.ignored:
+            found = [each for each in found if counts(self._task.ignored, each[0])]
         if not source.only_names:
             self._states.extend(self._pairs(found))
 

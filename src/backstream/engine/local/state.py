@@ -124,7 +124,7 @@ class State:
 
     def _all_bases(self) -> list[RestoreBase]:
         coverage = self._vault.coverage
-        return [RestoreBase(None, voids=coverage.before_horizon)] if self._since is not None else coverage.bases_for(self._at)
+        return [RestoreBase(None, ignored=coverage.before_horizon)] if self._since is not None else coverage.bases_for(self._at)
 
     def _read_all(self) -> bool:
         """Reads the first of the bases, and the log since.
@@ -194,7 +194,7 @@ class State:
             since=0 if self._basis.is_state else self._begin or 0,
             at=self._end,
             keys=self._keys,
-            voids=self._basis.voids,
+            ignored=self._basis.ignored,
             partitions=0,
             states="",
             names="",

@@ -91,7 +91,7 @@ class _WholeLog(State):
         self._whole: list[Base] = []
 
     def _all_bases(self) -> list[RestoreBase]:
-        return [RestoreBase(None, voids=self._vault.coverage.before_horizon)]
+        return [RestoreBase(None, ignored=self._vault.coverage.before_horizon)]
 
     @property
     def _begin(self) -> int | None:

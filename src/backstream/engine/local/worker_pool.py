@@ -24,7 +24,7 @@ PATIENCE = 10.0  # seconds that a worker has to end when its pipe is closed
 _done = msgspec.msgpack.Decoder(Done)
 
 
-class Crew:
+class WorkerPool:
     """Takes sources, several at once: in worker processes or, without any, with its `own` taker.
 
     Raises Failed if a worker dies, or if the disk is full: then the state must not be used.
@@ -48,7 +48,7 @@ class Crew:
         except BaseException:
             self._end(kill=True)
             raise
-        self._threads = ThreadPoolExecutor(max(1, len(self._every)), thread_name_prefix="crew")
+        self._threads = ThreadPoolExecutor(max(1, len(self._every)), thread_name_prefix="pool")
         return self
 
     def take(self, sources: Sequence[LineSource]) -> Future[list[DecodedSource]]:

@@ -54,8 +54,8 @@ class BulkWriter(Generic[W]):
     """Collects writes, no two on one item, and sends them in batches from several threads; memory stays bounded.
 
     The number under way adapts to the table: see `rate.Congestion`. Throttled or unprocessed items are tried again, after a wait
-    with full jitter. It gives up (`hopeless` says why) once nothing at all was accepted for `patience` seconds of trying, or if
-    access ends in the middle; unwritten items are in `left_out`. It raises an error for access that never worked, or a missing
+    with full jitter. It gives up (`gave_up_reason` says why) once nothing at all was accepted for `patience` seconds of trying, or
+    if access ends in the middle; unwritten items are in `left_out`. It raises an error for access that never worked, or a missing
     table. `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers if they state
     more. `budget`: the same limit, shared with other writers. `most`: calls under way at most.
     """
@@ -85,7 +85,7 @@ class BulkWriter(Generic[W]):
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
         self._lock = threading.Lock()
         self._accepted_at = clock.now()
-        self.hopeless = ""
+        self.gave_up_reason = ""
         self.written = 0
         self.left_out: list[LeftOut[W]] = []
 
@@ -109,7 +109,7 @@ class BulkWriter(Generic[W]):
 
     def abandon(self) -> None:
         """Stops: batches under way end, nothing new is sent."""
-        self.hopeless = self.hopeless or "stopped"
+        self.gave_up_reason = self.gave_up_reason or "stopped"
         self._pool.shutdown(cancel_futures=True)
 
     def _send(self) -> None:
@@ -131,9 +131,9 @@ class BulkWriter(Generic[W]):
     # --- in the worker threads ---
 
     def _write(self, batch: Sequence[W]) -> None:
-        rest, reason, tried = batch, self.hopeless, _Tried()
+        rest, reason, tried = batch, self.gave_up_reason, _Tried()
         for delay in full_jitter(self._random.random, base=BACKOFF, cap=LONGEST_BACKOFF):
-            if not self.hopeless:
+            if not self.gave_up_reason:
                 rest, reason = self._try(rest, tried)
             if not rest:
                 return
@@ -141,7 +141,7 @@ class BulkWriter(Generic[W]):
                 break
             self._clock.sleep(delay)
         with self._lock:
-            self.left_out.extend(LeftOut(write, reason or self.hopeless) for write in rest)
+            self.left_out.extend(LeftOut(write, reason or self.gave_up_reason) for write in rest)
 
     def _try(self, batch: Sequence[W], tried: _Tried) -> tuple[Sequence[W], str]:
         try:
@@ -173,8 +173,8 @@ class BulkWriter(Generic[W]):
             self._gate.leave()
 
     def _judged(self, call: Callable[[], Sequence[W]], tried: _Tried) -> Sequence[W]:
-        if self.hopeless:  # since it began to wait
-            raise Unavailable(self.hopeless)
+        if self.gave_up_reason:  # since it began to wait
+            raise Unavailable(self.gave_up_reason)
         sent = self._gate.begin()
         tried.since = min(tried.since, sent)
         throttled: bool | None = None
@@ -195,7 +195,7 @@ class BulkWriter(Generic[W]):
         with self._lock:
             if not self.written:
                 raise error
-            self.hopeless = error.message
+            self.gave_up_reason = error.message
         return batch, error.message
 
     def _one_by_one(self, batch: Sequence[W], tried: _Tried, error: BackstreamError) -> tuple[Sequence[W], str]:
@@ -222,9 +222,9 @@ class BulkWriter(Generic[W]):
     def _give_up(self, tried: _Tried, reason: str) -> bool:
         """True if nothing has been accepted for too long, counted from this batch's first attempt."""
         with self._lock:
-            if not self.hopeless and self._clock.now() - max(tried.since, self._accepted_at) > self._patience:
-                self.hopeless = reason
-            return bool(self.hopeless)
+            if not self.gave_up_reason and self._clock.now() - max(tried.since, self._accepted_at) > self._patience:
+                self.gave_up_reason = reason
+            return bool(self.gave_up_reason)
 
 
 class _Tried:

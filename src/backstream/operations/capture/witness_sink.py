@@ -98,9 +98,9 @@ class WitnessKeeper(VaultKeeper):
         if not missing:
             return DurablePrefix(len(changes))
         kept = durable.keep(missing, self._images, self._schema, self._pool)
-        hopeless = {at: error for at, error in kept.failures.items() if isinstance(error, MalformedRecord)}
-        end = min(kept.failures.keys() - hopeless.keys(), default=len(missing))
-        for at, error in hopeless.items():
+        permanent = {at: error for at, error in kept.failures.items() if isinstance(error, MalformedRecord)}
+        end = min(kept.failures.keys() - permanent.keys(), default=len(missing))
+        for at, error in permanent.items():
             if at < end:
                 self._lose(missing[at], error)  # before anything behind it is in the log
         self._write(missing[:end], [kept.entries[at] for at in range(end) if at in kept.entries])

@@ -145,7 +145,7 @@ class ExportedState:
 class _SpoolSink:
     """A restore's sink. See `operations.restore.targets.sinks.Sink`."""
 
-    hopeless = ""
+    gave_up_reason = ""
     touched = False
 
     def __init__(self, take: Callable[[list[tuple[bytes, bytes]]], None], key_of: Callable[[bytes], bytes]) -> None:

@@ -178,8 +178,8 @@ class _RunState:
                 if self._asked.limit is not None and self._counts["scanned"] >= self._asked.limit:
                     return False
                 self._check_script()
-                if self._writer is not None and self._writer.hopeless:
-                    self._account.warnings.append(f"stopped before all items were looked at: {self._writer.hopeless}")
+                if self._writer is not None and self._writer.gave_up_reason:
+                    self._account.warnings.append(f"stopped before all items were looked at: {self._writer.gave_up_reason}")
                     return False
                 self._around.progress.advance(1)
                 self._counts["scanned"] += 1

@@ -140,7 +140,7 @@ def of_moment(vault: TableVault, at: int, table: Table, around: RestoreContext, 
 class _Given:
     """A restore's sink that passes each image on. See `operations.restore.targets.sinks.Sink`."""
 
-    hopeless = ""
+    gave_up_reason = ""
     touched = False
 
     def __init__(self, give: Give) -> None:

@@ -24,7 +24,7 @@ from backstream.operations.restore.request import RestoreJob, RestoreTarget
 from backstream.operations.restore.resume_file import Leftovers
 from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import Selection
-from backstream.operations.restore.state_source import Candidates, Looking
+from backstream.operations.restore.state_source import Candidates, StateSource
 from backstream.operations.restore.targets.conditional_writer import CONFLICT
 from backstream.operations.restore.targets.sinks import Nowhere, Sink, SpreadSink
 from backstream.operations.restore.wording import NEVER_SEEN, erased_words, nothing_matches, spared_words
@@ -38,7 +38,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     job: RestoreJob
     target: RestoreTarget
-    looking: Looking
+    source: StateSource
     evidence: AbsenceEvidence
     selection: Selection
     candidates: Candidates
@@ -51,12 +51,12 @@ class Pass:
     """One pass: `begin`, then `take`, then `report`. `left`: what is to be named as not done; `planning`: counts the cost."""
 
     def __init__(self, prepared: Prepared, left: Leftovers) -> None:
-        self._target, self._looking = prepared.target, prepared.looking
+        self._target, self._source = prepared.target, prepared.source
         self._evidence, self._selection = prepared.evidence, prepared.selection
         self._prepared = prepared
         self._vault, self._request, self._around = prepared.job.vault, prepared.job.request, prepared.job.around
         self._left = left
-        self._left.include(prepared.looking.named)
+        self._left.include(prepared.source.named)
         self._planning: Planning | None = None
         self._counts: Counter[Action] = Counter()
         self._sink: Sink = Nowhere()
@@ -105,7 +105,7 @@ class Pass:
 
     def _took_elsewhere(self, sink: Sink) -> bool:
         """True if the whole state, and nothing but that, was written where its partitions lie."""
-        state = None if self._request.selects or self._target.continues else self._looking.alone
+        state = None if self._request.selects or self._target.continues else self._source.alone
         work = sink.work() if isinstance(sink, SpreadSink) and state is not None else None
         results = None if state is None or work is None else state.elsewhere(work)
         if results is None or not isinstance(sink, SpreadSink):
@@ -139,7 +139,7 @@ class Pass:
         asked = self._request.keys and not self._target.continues
         if not asked or candidate.then is not None or candidate.live is not None:
             return False
-        if self._looking.later.first(candidate.key) is not None:
+        if self._source.later.first(candidate.key) is not None:
             return False
         self._never_seen.append(candidate.key)
         return True
@@ -147,9 +147,9 @@ class Pass:
     def _while_hopeful(self, candidates: Iterator[RowState]) -> Iterator[RowState]:
         """Yields candidates. Once adding more makes no sense, no more images are read: the rest is left."""
         for candidate in candidates:
-            if self._sink.hopeless and candidate.then is not None and not candidate.gone:
+            if self._sink.gave_up_reason and candidate.then is not None and not candidate.gone:
                 self._around.progress.advance(1)
-                self._left.leave(candidate.key, self._sink.hopeless)
+                self._left.leave(candidate.key, self._sink.gave_up_reason)
             else:
                 yield candidate
 
@@ -187,7 +187,7 @@ class Pass:
         return False
 
     def _doubt(self, candidate: RowState, action: Action) -> Doubt | None:
-        if action is Action.DELETE and candidate.key in self._looking.uncertain:
+        if action is Action.DELETE and candidate.key in self._source.uncertain:
             return Doubt("left alone, a change of it is missing: nothing tells whether it existed then", accepted=True)
         if self._target.in_place:
             evidence = self._evidence
@@ -239,7 +239,7 @@ class Pass:
             self._left.name(Failure(key.decode(), NEVER_SEEN))
         tally, named, request = self._prepared.tally, self._prepared.named, self._request
         left = self._left.close()
-        missing = list(dict.fromkeys([*self._looking.missing, *self._evidence.missing]))
+        missing = list(dict.fromkeys([*self._source.missing, *self._evidence.missing]))
         unrecorded = "" if dry_run else lost_changes.record(self._vault, self._evidence.missing)
         spared = [spared_words(self._spared, request)] if self._spared else []
         erased = self._vault.erasures.lacks_at(request.at, request.keys or None)
@@ -255,7 +255,7 @@ class Pass:
             seconds=round(self._around.clock.now() - self._prepared.began, 3),
             failures=self._left.failures,
             warnings=[
-                *self._looking.warnings,
+                *self._source.warnings,
                 *spared,
                 *erased_words(self._vault, erased, request),
                 *outcome.notes,

@@ -27,7 +27,7 @@ from backstream.operations.restore.request import RestoreContext, RestoreJob, Re
 from backstream.operations.restore.resume_file import Leftovers, ResumeHead
 from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import selection_of
-from backstream.operations.restore.state_source import Looking
+from backstream.operations.restore.state_source import StateSource
 from backstream.operations.restore.targets.sinks import Nowhere
 from backstream.operations.setup.identity import check_lives
 from backstream.vault.table_vault import TableVault
@@ -86,7 +86,7 @@ class PreparedRestore:
         self._target = job.request.target.bind(job)
         self._left = left or self._new_file(restore or private_files.token(), finished)
         self._selection = selection_of(job.vault, job.request)
-        self._looking = Looking(job, self._target, self._window)
+        self._source = StateSource(job, self._target, self._window)
         self._stack = ExitStack()
 
     @property
@@ -123,14 +123,14 @@ class PreparedRestore:
             self._target.check()
             stack.callback(self._left.interrupt)
             stack.callback(self._target.close)
-            candidates = self._looking.candidates(stack) if self._target.wants_items else lambda: iter(())
-            looking = self._looking
+            candidates = self._source.candidates(stack) if self._target.wants_items else lambda: iter(())
+            source = self._source
             evidence = AbsenceEvidence(
-                request, self._window, looking.later, lambda: looking.lost, self._lost_between, vault.erasures.of
+                request, self._window, source.later, lambda: source.lost, self._lost_between, vault.erasures.of
             )
             tally = self._deletes(evidence)
             self._prepared = Prepared(
-                self._job, self._target, looking, evidence, self._selection, candidates, self._named, self._began, tally
+                self._job, self._target, source, evidence, self._selection, candidates, self._named, self._began, tally
             )
             self._stack = stack.pop_all()
         return self
@@ -151,7 +151,7 @@ class PreparedRestore:
                 return False
             return evidence.against_deleting(candidate) is None
 
-        counts = self._looking.tally(would_delete)
+        counts = self._source.tally(would_delete)
         if not self.is_dry_run:
             deletes.check(counts, self._job.request, self._target.name, moment.iso(self._job.request.at))
         return counts

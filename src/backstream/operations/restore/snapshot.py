@@ -81,7 +81,7 @@ def snapshot(
 class _ExportSink:
     """A restore's sink that fills an export. See `operations.restore.targets.sinks.Sink`."""
 
-    hopeless = ""
+    gave_up_reason = ""
     touched = False
 
     def __init__(self, export: ExportWriter, opener: FilesOpener | None) -> None:

@@ -37,7 +37,7 @@ Candidates = Callable[[], Iterator[RowState]]
 FEW_KEYS = 100  # so many items are looked up one by one, more by reading the log once
 
 
-class Looking:
+class StateSource:
     """Reads for one restore. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `named` names.
 
     `missing`: the items of which the vault lacks a change; `uncertain`: those of them whose state at the moment it may have told.

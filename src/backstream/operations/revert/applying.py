@@ -227,8 +227,8 @@ class Execution:
             self._failures.append(Failure(key.decode(), row.reason))
         elif self._stops and self._applying.left:
             self._failures.append(Failure(key.decode(), "not written: it was to stop at the first conflict"))
-        elif self._writer.hopeless:
-            self._failures.append(Failure(key.decode(), self._writer.hopeless))
+        elif self._writer.gave_up_reason:
+            self._failures.append(Failure(key.decode(), self._writer.gave_up_reason))
         else:
             change = ItemRewrite(self._key_of(key), image_in(row.live), image_in(row.after))
             self._writer.add(PendingRewrite(change, self._again(row)))

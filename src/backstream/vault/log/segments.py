@@ -180,7 +180,7 @@ def digest_of(marks: Iterable[bytes]) -> str:
 def _mark_of(entry: Entry) -> bytes:
     """Returns the identity of an entry: its sequence number, or, for a scanned state, its item, when it was read, and its reader.
 
-    Two exports with overlapping windows hold the same state of an item, and each counts by itself: see `Window.voids`.
+    Two exports with overlapping windows hold the same state of an item, and each counts by itself: see `Window.superseded`.
     """
     if not entry.scanned:
         return entry.sequence.encode()

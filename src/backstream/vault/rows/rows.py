@@ -359,7 +359,7 @@ def _body_of(change: Change) -> bytes:
 def _tells(top: RowVersion, body: bytes | None, scanned: Scanned) -> bool:
     """True if the version on top already holds what was found.
 
-    The state in an export has a version of its own: see `Window.voids`.
+    The state in an export has a version of its own: see `Window.superseded`.
     """
     if top.entry.micros > scanned.micros or (scanned.source and top.entry.event_id != scanned.source):
         return False

@@ -27,7 +27,7 @@ class Sink(Protocol):
     """
 
     @property
-    def hopeless(self) -> str:
+    def gave_up_reason(self) -> str:
         """The reason why adding more makes no sense; empty while it does."""
 
     @property
@@ -65,7 +65,7 @@ class SpreadSink(Sink, Protocol):
 class Nowhere:
     """A dry run: the same plan, nothing written."""
 
-    hopeless = ""
+    gave_up_reason = ""
     touched = False
 
     def add(self, write: Write, live: bytes | None) -> None:
@@ -86,9 +86,9 @@ class TableSink:
         self.writer = writer
 
     @property
-    def hopeless(self) -> str:
+    def gave_up_reason(self) -> str:
         """See the writer."""
-        return self.writer.hopeless
+        return self.writer.gave_up_reason
 
     @property
     def touched(self) -> bool:
@@ -117,9 +117,9 @@ class ConditionalSink:
         self._conditional = conditional
 
     @property
-    def hopeless(self) -> str:
+    def gave_up_reason(self) -> str:
         """See the writer."""
-        return self._writer.hopeless
+        return self._writer.gave_up_reason
 
     @property
     def touched(self) -> bool:
@@ -146,7 +146,7 @@ class FileSink:
     Nothing is made before the first row, so `abandon` also removes a file that was just made.
     """
 
-    hopeless = ""
+    gave_up_reason = ""
     touched = False
 
     def __init__(self, path: Path) -> None:

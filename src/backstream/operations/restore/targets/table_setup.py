@@ -205,9 +205,9 @@ class _Rows:
         self.expired = 0
 
     @property
-    def hopeless(self) -> str:
+    def gave_up_reason(self) -> str:
         """See the sink."""
-        return self._sink.hopeless
+        return self._sink.gave_up_reason
 
     @property
     def touched(self) -> bool:

@@ -26,7 +26,7 @@ class Full:
         self.count = 0
 
     @property
-    def hopeless(self) -> str:
+    def gave_up_reason(self) -> str:
         return "the table is gone" if self.count >= TAKEN else ""
 
     def add(self, write: Write, live: bytes | None) -> None:

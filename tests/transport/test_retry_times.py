@@ -101,7 +101,7 @@ def test_what_will_not_pass_is_the_answer(outcome: Reply) -> None:
 
 
 def test_a_hopeless_connection_is_tried_once() -> None:
-    sender = Scripted(NoAnswer("an unknown certificate", hopeless=True))
+    sender = Scripted(NoAnswer("an unknown certificate", permanent=True))
     with pytest.raises(NoAnswer, match="certificate"):
         patient(sender).send(GET)
     assert len(sender.asked) == 1
