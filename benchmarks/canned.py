@@ -115,7 +115,7 @@ _OWNER = "<Owner><ID>75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54
 
 def listings() -> Iterator[bytes]:
     """Answers of ListObjectVersions without end: 1,000 versions each, the same but for where they go on."""
-    rows = "".join(_version(number) for number in range(PAGE_VERSIONS))
+    rows = "".join(_version(number) for number in sorted(range(PAGE_VERSIONS), key=object_name))  # as S3 lists them
     for number in itertools.count():
         head = f"{_LISTING_HEAD}<NextKeyMarker>{TABLE}/{number}</NextKeyMarker><NextVersionIdMarker>{VERSION}</NextVersionIdMarker>"
         limits = "<MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"

@@ -15,6 +15,8 @@ HANDLERS = "apps/aws_*.py"
 # What is loaded by name, as the library is by `backstream.open` and the engine by its first use, and what a handler of one's own
 # builds on.
 ALSO = ("apps/library.py", "apps/monitoring/metrics.py", "engine/local/engine.py")
+# These need packages of an extra (`sql`, `parquet`, `iceberg`), which the zip lacks. They are loaded by name, and say which extra.
+EXTRAS = ("operations/export", "operations/sql", "operations/tabular")
 
 
 def our_files(source: Path = SOURCE) -> list[Path]:
@@ -24,10 +26,14 @@ def our_files(source: Path = SOURCE) -> list[Path]:
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
-        if path not in found:
+        if path not in found and not _of_an_extra(path.relative_to(package)):
             found.add(path)
             waiting.extend(_imported(path, source))
     return sorted(path.relative_to(source) for path in found)
+
+
+def _of_an_extra(path: Path) -> bool:
+    return any(path.is_relative_to(each) for each in EXTRAS)
 
 
 def _imported(path: Path, source: Path) -> Iterator[Path]:

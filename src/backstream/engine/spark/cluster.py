@@ -8,10 +8,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -22,12 +21,14 @@ from backstream.engine.spark.faults import explained, not_begun
 from backstream.errors import Failed, UsageError
 from backstream.ports import Clock
 from backstream.ports.engine import EntriesRead
+from backstream.temporary_folders import TemporaryFolder
 
 POLL = 0.5  # seconds between two looks at a running job
 PATIENCE = 120.0  # seconds without any executor after which a job is given up
 MOST_TOGETHER = 16  # buckets that are fetched by one job
 NAME = "backstream"
 PYTHON = "PYSPARK_PYTHON"
+LOG_END = 2_000  # characters of Java's words that an error shows
 
 
 class Counting:
@@ -149,12 +150,14 @@ class Cluster:
             conf.set("spark.master", self._master)
         for name, value in {"spark.app.name": NAME, "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}.items():
             conf.setIfMissing(name, value)
-        with self._log() as log:
+        with TemporaryFolder() as temporary:  # for what Java says: it would disturb the report. Java goes on writing to it.
+            said = temporary.path / "java.log"
             launch = import_module("pyspark.java_gateway").launch_gateway
             try:
-                gateway = launch(conf, {"stderr": log, "stdout": log})
+                with said.open("wb") as log:
+                    gateway = launch(conf, {"stderr": log, "stdout": log})
             except Exception as error:
-                raise Failed(f"Spark's Java did not start: {error}", hint=f"{log.name} says why.") from error
+                raise Failed(f"Spark's Java did not start: {error}", hint=_end_of(said)) from error
             return self._entered(pyspark, conf, gateway)
 
     def _entered(self, pyspark: Any, conf: Any, gateway: Any) -> Any:
@@ -179,21 +182,12 @@ class Cluster:
         java.check_java(int(pyspark.__version__.split(".")[0]))
         return self._master
 
-    @contextmanager
-    def _log(self) -> Iterator[Any]:
-        """Returns the file of what Java says: it would disturb the report."""
-        number, name = tempfile.mkstemp(prefix="backstream-spark-", suffix=".log")
-        with os.fdopen(number, "wb") as file:
-            yield file
-        Path(name).unlink()  # Java goes on writing to it; of an error it stays
-
     def _package(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="backstream-"))
-        atexit.register(_remove, folder)
-        return shipped.write_named(folder)
+        folder = TemporaryFolder()
+        atexit.register(folder.cleanup)
+        return shipped.write_named(folder.path)
 
 
-def _remove(folder: Path) -> None:
-    for each in folder.iterdir():
-        each.unlink()
-    folder.rmdir()
+def _end_of(log: Path) -> str:
+    """Returns the last lines of what Java said."""
+    return "Java said: " + log.read_text(errors="replace")[-LOG_END:].strip()
