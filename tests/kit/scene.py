@@ -166,7 +166,6 @@ class Scene:
         with patch.dict(os.environ, self._whole(None), clear=True):
             config = Config(self.url)
             config.table(self.table), config.store, config.stream("arn:aws:dynamodb:::table/x/stream/x")  # made in this environment
-            config.bucket_settings()  # `status` asks for the bucket's locks: without this it would ask AWS itself
         return Vault(config).table(self.table)
 
     def store(self) -> ObjectStore:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from backstream.apps.clients import Clients
 from backstream.apps.locations import TablePlace, region_of
 from backstream.errors import UsageError
+from backstream.model import object_lock as object_locks
 from backstream.model.object_lock import ObjectLock
 from backstream.model.values.object_limits import Limit
 from backstream.ports import (
@@ -93,6 +94,10 @@ class Aws:
     def settings_of(self, bucket: str, owner: str | None = None) -> BucketSettings:
         """Returns a bucket's settings."""
         return S3Settings(self.clients.s3_hasty, bucket, owner)
+
+    def default_lock(self, bucket: str, owner: str | None) -> ObjectLock | None:
+        """Returns the lock of new versions in a bucket, if any; asked as patiently as the objects themselves."""
+        return object_locks.of_bucket(S3Settings(self.clients.s3, bucket, owner).object_lock())
 
     # --- tables and streams ---
 

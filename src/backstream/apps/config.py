@@ -26,7 +26,6 @@ from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
 from backstream.engine.local.memory import Memory
 from backstream.errors import AccessDenied, BackstreamError, UsageError
-from backstream.model import object_lock as object_locks
 from backstream.model.changes.deliveries import is_kinesis
 from backstream.model.object_lock import ObjectLock
 from backstream.model.values import object_limits
@@ -187,9 +186,9 @@ class Config:
     @property
     def default_lock(self) -> ObjectLock | None:
         """Returns the lock of new versions in the vault's bucket; None if there is none, or if these credentials may not ask."""
-        settings = self.bucket_settings()
+        place = place_of(self.url)
         try:
-            return None if settings is None else object_locks.of_bucket(settings.object_lock())
+            return None if isinstance(place, Path) else self._aws.default_lock(place[0], self._owners.vault())
         except AccessDenied:
             return None  # locks hold all the same: a removal that meets one is told
 
