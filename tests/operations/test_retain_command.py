@@ -78,7 +78,9 @@ def test_a_bucket_with_locks(lived: Scene) -> None:
     shown = scene.call("show", scene.table, key("row", 1).decode(), "--at", report["horizon"], "--json")
     assert (shown.code, '"kept"' in shown.out) == (0, True)
     assert scene.call("status", scene.table, "--json").json()["horizon"] == report["horizon"]
-    assert scene.call("check", scene.table, "--read-data").code == 0
+    checked = scene.call("check", scene.table, "--read-data", "--json")
+    kinds = [each["kind"] for each in checked.json()["findings"]]
+    assert (checked.code, kinds) == (3, ["unlocked"]), "the bucket has no default retention; nothing else is wrong"
     restored = scene.call("restore", scene.table, "--at", report["horizon"], "--to", f"{scene.table}-then", "--json")
     assert (restored.code, restored.json()["put"]) == (0, 2)
     again = scene.call("retain", scene.table, "--keep", "400d", "--json").json()
