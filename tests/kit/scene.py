@@ -166,6 +166,7 @@ class Scene:
         with patch.dict(os.environ, self._whole(None), clear=True):
             config = Config(self.url)
             config.table(self.table), config.store, config.stream("arn:aws:dynamodb:::table/x/stream/x")  # made in this environment
+            config.bucket_settings(), config.remover  # and so are these: `status` asks for the bucket's lock
         return Vault(config).table(self.table)
 
     def store(self) -> ObjectStore:

@@ -23,7 +23,7 @@ from kit.images import image, key
 from kit.scene import Ran, Scene, next_second
 
 NOW = int(time.time())
-T = NOW - 7_200
+T = NOW // 3_600 * 3_600 - 6_900  # soon after an hour began: what happens minutes later is of the same hour
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ALICE, BOB, DEPLOY = user("alice"), user("bob"), session("deploy", "ci-42")
 DEPLOY_ARN, DEPLOY_ROLE = "arn:aws:sts::123456789012:assumed-role/deploy/ci-42", "arn:aws:iam::123456789012:role/deploy"

@@ -168,7 +168,9 @@ def test_one_hidden_catalog_hides_no_other_table(stage: Stage, run: Run) -> None
     said = run("status")
     assert said.code == 3
     assert "error: trains: the catalog" in said.err
-    assert "exact restores" in said.out
+    lines = {words[0]: words for words in (line.split() for line in said.out.splitlines())}
+    assert lines["trains"][-1] == "ERROR"
+    assert (lines["flights"][2], lines["flights"][-1]) == ("to", "HIDDEN"), "its window is told, and that something is hidden"
     said = run("check", "--repair", "--json")
     assert [(each["table"], each["findings"][0]["kind"]) for each in said.report] == [("flights", "hidden"), ("trains", "damaged")]
     said = run("status")

@@ -439,7 +439,8 @@ def test_a_vault_in_a_folder(scene: Scene, tmp_path: Path) -> None:
         (["--function", "keep"], "a function of which table?"),
         (["flights", "--vault", "ftp://x"], "neither a bucket nor a folder"),
         (["flights", "--fix"], "No such option"),
-        (["flights", "more"], "unexpected extra argument"),
+        (["flights", "more/less"], "not a table's name"),
+        (["flights", "more", "--all"], "which tables: names or --all?"),
     ],
 )
 def test_words_that_mean_nothing(scene: Scene, words: list[str], said: str) -> None:
