@@ -154,7 +154,7 @@ def test_a_snapshot_of_one_vault_is_the_base_backup_of_another_and_the_table_is_
 
 
 EXPORTED = (
-    '{"id":{"S":"LH402"},"gate":{"S":"B 42 \U0001f6eb"},"pool":{"L":[{"M":{"badge":{"B":"AAH/"}}},{"NULL":true}]},'
+    '{"id":{"S":"LH402"},"gate":{"S":"B 42 \U0001f6eb"},"crew":{"L":[{"M":{"badge":{"B":"AAH/"}}},{"NULL":true}]},'
     '"delayed":{"BOOL":false}}'.encode(),
     b'{"id":{"S":"LH404"},"stops":{"SS":["FRA","EWR"]}}',  # a set in another order
 )
