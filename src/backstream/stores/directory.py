@@ -39,7 +39,7 @@ from backstream.errors import (
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Clock, Found, ListedObject, Lock, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, Wanted
-from backstream.stores.file_names import OBJECT_MARK, name_bytes, to_folder, to_path
+from backstream.stores.file_names import OBJECT_MARK, may_hold, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads
 from backstream.stores.markers import not_a_marker
 
@@ -378,12 +378,6 @@ def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:
     except FileNotFoundError:
         return iter(())
     return ((begin + name_bytes(component), component, folder) for component in components)
-
-
-def may_hold(begin: bytes, prefix: bytes, after: bytes) -> bool:
-    """True if a name that begins with `begin` can start with `prefix` and follow `after`."""
-    related = begin.startswith(prefix) or prefix.startswith(begin)
-    return related and (begin > after or after.startswith(begin))
 
 
 def _renamed(draft: Path, version: Path) -> bool:

@@ -79,3 +79,9 @@ def _unescaped(text: str) -> bytes | None:
         return plain.encode() + b"".join(bytes.fromhex(escape[:2]) + escape[2:].encode() for escape in escapes)
     except ValueError:  # no hexadecimal digits, or a file name that is not UTF-8
         return None
+
+
+def may_hold(begin: bytes, prefix: bytes, after: bytes) -> bool:
+    """True if a name that begins with `begin` can start with `prefix` and follow `after`."""
+    related = begin.startswith(prefix) or prefix.startswith(begin)
+    return related and (begin > after or after.startswith(begin))

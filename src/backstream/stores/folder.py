@@ -15,7 +15,8 @@ from backstream import private_files
 from backstream.errors import Damaged, MissingBucket, MissingObject
 from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import ListedObject, ObjectInfo, StoredObject
-from backstream.stores.directory import may_hold, named, sync
+from backstream.stores.directory import named, sync
+from backstream.stores.file_names import may_hold
 
 _NO_VERSION = "null"
 
