@@ -96,7 +96,7 @@ def test_s3_is_down_for_writes(stage: LambdaStage, proxy: FaultProxy) -> None:
 
 def test_s3_is_down(stage: LambdaStage, proxy: FaultProxy) -> None:
     proxy.on(UNWELL)
-    invocation = Invocation(4)
+    invocation = Invocation(10)
     with pytest.raises(Unavailable):
         aws_lambda.handler({"Records": stage.records()}, invocation)
     assert invocation.left > 0
@@ -104,7 +104,7 @@ def test_s3_is_down(stage: LambdaStage, proxy: FaultProxy) -> None:
 
 def test_s3_does_not_answer(stage: LambdaStage, proxy: FaultProxy) -> None:
     proxy.on(delay(30), method="PUT")
-    invocation = Invocation(3)
+    invocation = Invocation(10)
     records = stage.records()
     failed = aws_lambda.handler({"Records": records}, invocation)["batchItemFailures"]
     assert [each["itemIdentifier"] for each in failed] == numbers(records)[:1]
@@ -115,10 +115,10 @@ def test_s3_is_slow_and_the_batch_large(stage: LambdaStage, proxy: FaultProxy) -
     """What could not be begun in time is delivered again; each invocation gets further, and none is cut off."""
     stage.put(range(150))
     left = stage.records()
-    slow = proxy.on(delay(0.3), method="PUT", path="/vault/flights/")
+    slow = proxy.on(delay(0.9), method="PUT", path="/vault/flights/")
     deliveries = 0
     while left:
-        invocation = Invocation(4)
+        invocation = Invocation(10)
         failed = aws_lambda.handler({"Records": left}, invocation)["batchItemFailures"]
         assert invocation.left > 0
         begin = numbers(left).index(failed[0]["itemIdentifier"]) if failed else len(left)

@@ -55,7 +55,7 @@ def test_the_command_proves_what_the_function_could_not(half: Scene) -> None:
     assert "UNPROVEN" in before.out
     assert f"backstream witness {half.table}" in before.out
     assert half.call("status", half.table, "--json").json()["window_to"] is None
-    for _ in range(4):
+    for _ in range(8):
         next_second()  # what is proven is some seconds old, and has to be after `init`
     ran = half.call("witness", half.table, "--json")
     assert ran.code == 0, ran.err
