@@ -50,7 +50,7 @@ class BucketSettings(Protocol):
 
 
 class TriedLock(msgspec.Struct, frozen=True):
-    """What came of trying a bucket's Object Lock. `until`: how long the object that was tried is locked (epoch seconds).
+    """The outcome of trying a bucket's Object Lock. `until`: how long the object that was tried is locked (epoch seconds).
 
     `weak`: what went through and must have been refused; `bypass`: True if these credentials may remove a version that governance
     mode locks.

@@ -178,7 +178,7 @@ class Markers(Protocol):
 
 
 class Lock(msgspec.Struct, frozen=True):
-    """What keeps a version from being removed. `until`: epoch seconds at which the lock ends; None for a legal hold."""
+    """The lock that keeps a version from being removed. `until`: epoch seconds at which the lock ends; None for a legal hold."""
 
     until: float | None = None
 

@@ -1,4 +1,4 @@
-"""What `--engine spark` on EMR Serverless needs: an application, and the role of its jobs."""
+"""Resources for `--engine spark` on EMR Serverless: an application, and the role of its jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be on the driver's machine before Spark is started: pyspark, Java, and a master that answers."""
+"""Checks of the driver's machine before Spark is started: pyspark, Java, and a master that answers."""
 
 from __future__ import annotations
 

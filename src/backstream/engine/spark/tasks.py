@@ -51,14 +51,14 @@ OWN = "0"
 
 
 class Counter(Protocol):
-    """What a task tells the driver while others still run: Spark's accumulator."""
+    """The count that a task tells the driver while others still run: Spark's accumulator."""
 
     def add(self, term: int) -> None:
         """Adds to it."""
 
 
 class ReadResult(msgspec.Struct, frozen=True, array_like=True):
-    """What came of one order. `damaged`: the places of objects in the order, each with why it cannot be read.
+    """The outcome of one order. `damaged`: the places of objects in the order, each with why it cannot be read.
 
     `failed`: the kind of error, the message and the hint of what ended the task early; then nothing of the order counts.
     """

@@ -48,7 +48,7 @@ class Removing:
 
     @property
     def blocked(self) -> list[Blocked]:
-        """What locks keep, in the order of names."""
+        """Returns the versions that locks keep, in the order of names."""
         return [blocked(name, version, lock) for (name, version), lock in sorted(self._locks.items(), key=lambda each: each[0])]
 
 

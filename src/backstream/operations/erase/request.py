@@ -15,7 +15,7 @@ from backstream.ports import Clock, VersionRemover
 
 
 class EraseRequest(msgspec.Struct, frozen=True):
-    """What to erase, and why. Exactly one of `keys` (canonical), `partition` and `tenant` is given. `by`: who asks for it.
+    """The subject, and the reason. Exactly one of `keys` (canonical), `partition` and `tenant` is given. `by`: who asks for it.
 
     `files`: on this machine, of interrupted or undone restores: the subject is taken out of them, too.
     """

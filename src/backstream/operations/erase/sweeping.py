@@ -26,7 +26,7 @@ READERS = 8
 
 
 class Found(msgspec.Struct):
-    """What a search of all versions found. `versions`, `objects`: how many bodies were read, and how many names they have."""
+    """The findings of a search of all versions. `versions`, `objects`: how many bodies were read, and how many names they have."""
 
     hits: list[Hit]
     unread: list[NotErased]

@@ -20,7 +20,7 @@ FilesOpener = Callable[[], Files]  # opens the export's place anywhere; it can b
 
 
 class WrittenPart(msgspec.Struct, frozen=True, array_like=True):
-    """What came of a partition. `file`: None if it holds no item; `size`: the file's bytes."""
+    """The outcome of a partition. `file`: None if it holds no item; `size`: the file's bytes."""
 
     items: int
     file: DataFile | None

@@ -11,7 +11,7 @@ _GB = 1 << 30
 
 
 class RemovedKind(msgspec.Struct, frozen=True):
-    """What was removed of one kind: row versions, segments, compacted objects, base backups, gaps, drills."""
+    """The removed objects of one kind: row versions, segments, compacted objects, base backups, gaps, drills."""
 
     kind: str
     versions: int

@@ -37,7 +37,7 @@ class Sweep:
 
     @property
     def removed(self) -> list[RemovedKind]:
-        """What was removed, by kind."""
+        """Returns the removed objects, by kind."""
         return [RemovedKind(kind, self._versions[kind], self._bytes[kind]) for kind in sorted(self._versions)]
 
     @property

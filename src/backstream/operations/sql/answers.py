@@ -26,7 +26,7 @@ Row = tuple[Any, ...]
 
 
 class Form(enum.StrEnum):
-    """How an answer is written."""
+    """The format of an answer."""
 
     TABLE = "table"
     CSV = "csv"

@@ -26,7 +26,7 @@ Rows = Callable[[Span], Iterator[Row]]
 
 
 class Learning:
-    """What is known of one view's columns. `rows`: reads the rows of a span, with images. `old`: old images count, too."""
+    """The known columns of one view. `rows`: reads the rows of a span, with images. `old`: old images count, too."""
 
     def __init__(self, reading: Reading, rows: Rows, *, old: bool = False) -> None:
         self._reading = reading

@@ -1,4 +1,4 @@
-"""What every view reads: one table's vault, what is accepted, and what was said about it."""
+"""The common source of all views: one table's vault, what is accepted, and what was said about it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Reading:
 
     @cached_property
     def window(self) -> Window:
-        """What the vault may claim, as it was when the query first asked."""
+        """Returns the recovery window, as it was when the query first asked."""
         return self.vault.window(self.clock.now())
 
     @cached_property

@@ -42,7 +42,7 @@ class DrilledTogether(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """How tables are drilled. `plan`: of each, for which `at` and `covered` are filled in; `covered`: checks signatures."""
+    """A drill of tables. `plan`: of each, for which `at` and `covered` are filled in; `covered`: checks signatures."""
 
     vaults: Mapping[str, TableVault]
     around: RestoreContext

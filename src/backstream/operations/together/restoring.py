@@ -88,7 +88,7 @@ class RestoredTogether(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run is done. `max_units`: write units a second, of all tables together; `covered`: checks a vault's signatures.
+    """The options of a run. `max_units`: write units a second, of all tables together; `covered`: checks a vault's signatures.
 
     `notice` receives the command that resumes the run, before the first write.
     """

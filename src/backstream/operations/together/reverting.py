@@ -67,7 +67,7 @@ class RevertedTogether(msgspec.Struct, frozen=True, kw_only=True, rename={"since
 
 
 class Ways(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run is done. `around_of`: a table's context; `notice` receives the command that resumes the run."""
+    """The options of a run. `around_of`: a table's context; `notice` receives the command that resumes the run."""
 
     around_of: Callable[[str], Around]
     folder: Path

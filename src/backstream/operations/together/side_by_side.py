@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 class OnFailure(enum.StrEnum):
-    """What happens to tables that have not begun when one fails. Tables that are being written are finished in any case."""
+    """The fate of tables that have not begun when one fails. Tables that are being written are finished in any case."""
 
     STOP = "stop"
     GO_ON = "go-on"

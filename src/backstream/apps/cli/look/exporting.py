@@ -164,37 +164,29 @@ def _scales(words: Sequence[str]) -> dict[str, int]:
 
 
 def _show_appended(report: Appended, left: Sequence[Orphan], *, json: bool) -> int:
-    for warning in report.warnings:
-        notice(f"note: {warning}")
-    for each in report.damaged:
-        notice(f"LEFT OUT: {each}")
+    _note(report)
     if left:
         removable = sum(1 for each in left if each.removable)
         how = f": --remove-orphans removes {removable:,} of them" if removable else ""
         notice(f"note: {len(left):,} files belong to commits that never came{how}")
-    if json:
-        as_json(report)
-        return 0
-    window = f"at {report.until}" if report.since is None else f"after {report.since}, up to {report.until}"
-    as_facts(
-        [
-            ("table", f"{report.table} {window}"),
-            ("Iceberg table", report.iceberg_table),
-            ("rows", f"{report.rows:,} in {report.files:,} files, {report.commits:,} snapshots"),
-            ("typed columns", f"{report.columns:,}"),
-            *([("do not fit", f"{report.unfit:,} numbers: their decimals are null")] if report.unfit else []),
-            *([("not known", f"{report.doubtful:,} changes lack an image: see `note`")] if report.doubtful else []),
-            ("seconds", f"{report.seconds:.1f}"),
-        ]
-    )
-    return 0
+    place = ("Iceberg table", report.iceberg_table)
+    return _print(report, place, f"{report.rows:,} in {report.files:,} files, {report.commits:,} snapshots", json=json)
 
 
 def _show(report: Exported, *, json: bool) -> int:
+    _note(report)
+    return _print(report, ("export", report.url), f"{report.rows:,} in {report.files:,} files, {report.bytes:,} bytes", json=json)
+
+
+def _note(report: Exported | Appended) -> None:
     for warning in report.warnings:
         notice(f"note: {warning}")
     for each in report.damaged:
         notice(f"LEFT OUT: {each}")
+
+
+def _print(report: Exported | Appended, place: tuple[str, str], rows: str, *, json: bool) -> int:
+    """Prints the report. `place`: what was written to, and its name; `rows`: the rows and what they lie in."""
     if json:
         as_json(report)
         return 0
@@ -202,8 +194,8 @@ def _show(report: Exported, *, json: bool) -> int:
     as_facts(
         [
             ("table", f"{report.table} {window}"),
-            ("export", report.url),
-            ("rows", f"{report.rows:,} in {report.files:,} files, {report.bytes:,} bytes"),
+            place,
+            ("rows", rows),
             ("typed columns", f"{report.columns:,}"),
             *([("do not fit", f"{report.unfit:,} numbers: their decimals are null")] if report.unfit else []),
             *([("not known", f"{report.doubtful:,} changes lack an image: see `note`")] if report.doubtful else []),

@@ -1,4 +1,4 @@
-"""What the shell of `sql` shows and reads."""
+"""The shell of `sql`: its prompts, its commands and the answers that it prints."""
 
 from __future__ import annotations
 

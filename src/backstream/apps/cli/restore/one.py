@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.output import (
@@ -20,7 +21,7 @@ from backstream.apps.cli.output import (
     notice,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import RestoreWords
+from backstream.apps.cli.restore.words import RestoreWords, given
 from backstream.apps.library import TableBackup
 from backstream.apps.verbs.arguments import Via
 from backstream.clock import SystemClock
@@ -76,36 +77,10 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
                     notice=tell,
                 )
             if words.from_parquet is not None:
-                return backup.restore_export(
-                    words.from_parquet,
-                    to=words.to,
-                    in_place=words.in_place,
-                    to_file=words.to_file,
-                    partition=words.partition,
-                    where=words.where,
-                    dry_run=dry_run,
-                    allow_gap=words.allow_gap,
-                    patience=words.patience,
-                    max_write_units=words.max_write_units,
-                    force=words.force,
-                    progress=bar,
-                )
+                return backup.restore_export(words.from_parquet, dry_run=dry_run, progress=bar, **_of_held(words))
             if words.from_file is not None:
-                return backup.restore_dump(
-                    words.from_file,
-                    to=words.to,
-                    in_place=words.in_place,
-                    to_file=words.to_file,
-                    indexes=not words.no_indexes,
-                    partition=words.partition,
-                    where=words.where,
-                    dry_run=dry_run,
-                    allow_gap=words.allow_gap,
-                    patience=words.patience,
-                    max_write_units=words.max_write_units,
-                    force=words.force,
-                    progress=bar,
-                )
+                indexes = not words.no_indexes
+                return backup.restore_dump(words.from_file, indexes=indexes, dry_run=dry_run, progress=bar, **_of_held(words))
             return backup.restore(
                 at=words.at or "",
                 to=words.to,
@@ -140,6 +115,21 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
     except KeyboardInterrupt:
         notice(f"stopped: {_after_stop(tell, words.via, held)}")
         raise
+
+
+def _of_held(words: RestoreWords) -> dict[str, Any]:
+    """Returns the options that a dump and an export have in common."""
+    return {
+        "to": words.to,
+        "in_place": words.in_place,
+        "to_file": words.to_file,
+        "partition": words.partition,
+        "where": words.where,
+        "allow_gap": words.allow_gap,
+        "patience": words.patience,
+        "max_write_units": words.max_write_units,
+        "force": words.force,
+    }
 
 
 def _agree(table: str, words: RestoreWords, held: Path | str | None, run: Callable[..., Restored]) -> None:
@@ -209,20 +199,15 @@ def _check_words(at: str | None, resume: str | None, via: Via) -> None:
 
 def _check_dump_words(source: str, *, via: Via, **others: object) -> None:
     """A dump or an export is of one moment, and restored as a whole."""
-    wrong = [*_given(others), *(["--via import"] if via is Via.IMPORT else [])]
+    wrong = [*given(others), *(["--via import"] if via is Via.IMPORT else [])]
     if wrong:
         kind = "A dump" if source == "--from-file" else "An export"
         raise UsageError(f"{source} goes without {', '.join(wrong)}", hint=f"{kind} is of one moment; pick rows with --where.")
 
 
-def _given(words: Mapping[str, object]) -> list[str]:
-    """Those of these options that were given."""
-    return [f"--{name.replace('_', '-')}" for name, value in words.items() if value not in (None, False, [])]
-
-
 def _check_undo_words(**others: object) -> None:
     """The file of a restore tells all that is to be known of it."""
-    wrong = _given(others)
+    wrong = given(others)
     if wrong:
         raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
 

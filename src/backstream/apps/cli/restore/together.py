@@ -20,7 +20,7 @@ from backstream.apps.cli.output import (
     notice,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import RestoreWords
+from backstream.apps.cli.restore.words import RestoreWords, given
 from backstream.apps.verbs.arguments import Via
 from backstream.apps.verbs.together import targets_of
 from backstream.errors import UsageError
@@ -85,7 +85,7 @@ def _check_words_of_file(words: RestoreWords) -> None:
 def _given(words: RestoreWords, names: Sequence[str]) -> list[str]:
     """Returns those of these options that were given."""
     shown = {"names": "map"}
-    return [f"--{shown.get(name, name).replace('_', '-')}" for name in names if getattr(words, name) not in (None, False, [])]
+    return given({shown.get(name, name): getattr(words, name) for name in names})
 
 
 def _restore(held: library.Vault, words: RestoreWords, at: str) -> int:

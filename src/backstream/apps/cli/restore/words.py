@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,3 +55,8 @@ class RestoreWords:
     engine: EngineKind
     master: str | None
     json: bool
+
+
+def given(options: Mapping[str, object]) -> list[str]:
+    """Returns the flags of those options that were given."""
+    return [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, False, [])]

@@ -17,7 +17,7 @@ TableOpener = Callable[[], tuple[Table, Clock]]  # opens the table anywhere, wit
 
 
 class FilledPart(msgspec.Struct, frozen=True, array_like=True):
-    """What came of a partition: the number of items that were written, and those that were left out."""
+    """The outcome of a partition: the number of items that were written, and those that were left out."""
 
     items: int
     left: list[LeftItem]
