@@ -19,8 +19,8 @@ from kit.deployable import built
 from kit.scene import Scene
 
 # How long an example takes to make or to run says how busy the machine is, and nothing of the code.
-# A test that names no number of examples takes 40 in `make test`, and many in `make soak`.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+# A test that names no number of examples takes 20 in `make test`, and many in `make soak`.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=20)
 settings.register_profile("thorough", settings.get_profile("busy"), max_examples=500)
 settings.register_profile(
     "mutants",

@@ -73,9 +73,9 @@ def demo_in_the_middle(place: Place) -> Iterator[subprocess.Popen[str]]:
             demo.kill()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_every_row_comes_back_and_nothing_stays_behind(place: Place) -> None:
-    demo = subprocess.run(DEMO, env=place.environment, capture_output=True, text=True, timeout=380, check=False)
+    demo = subprocess.run(DEMO, env=place.environment, capture_output=True, text=True, timeout=880, check=False)
     said = [line for line in demo.stderr.splitlines() if not line.startswith(EXPECTED)]
     assert (demo.returncode, said) == (0, [])
     assert "All 930 rows are back, byte for byte. None is missing, none is too many." in demo.stdout
@@ -94,16 +94,17 @@ def test_every_row_comes_back_and_nothing_stays_behind(place: Place) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_in_the_middle(place: Place, demo_in_the_middle: subprocess.Popen[str], number: signal.Signals) -> None:
     demo_in_the_middle.send_signal(number)
-    said, _ = demo_in_the_middle.communicate(timeout=90)
+    said, _ = demo_in_the_middle.communicate(timeout=240)
     assert demo_in_the_middle.returncode == STOPPED
     assert said.endswith("stopped: the servers are ended, nothing stays behind\n")
     assert not place.processes()
     assert not place.files()
 
 
+@pytest.mark.soak
 def test_killed_in_the_middle(place: Place, demo_in_the_middle: subprocess.Popen[str]) -> None:
     demo_in_the_middle.kill()
-    demo_in_the_middle.wait(timeout=60)
+    demo_in_the_middle.wait(timeout=240)
     _soon(lambda: not place.processes() and not place.files())
 
 
@@ -117,15 +118,15 @@ story.tell = lambda: proof.prove(proof.copy_of([row]), proof.copy_of([{**row, "d
 sys.argv[1:] = ["demo"]
 main()
 """
-    demo = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    demo = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=False)
     assert demo.returncode == 3
     assert 'different {"flight":"DL2003","scheduled":"2013-02-08T07:00"}' in demo.stderr
 
 
 def _soon(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not true():
-        assert time.monotonic() < deadline, "still not so after a minute"
+        assert time.monotonic() < deadline, "still not so after minutes"
         time.sleep(0.1)
 
 

@@ -31,7 +31,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
     return holds()

@@ -177,7 +177,7 @@ def test_a_malformed_record_without_a_number(stage: LambdaStage, position: int) 
 )
 def test_an_event_that_is_none(stage: LambdaStage, event: Any, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        aws_lambda.handler(event, Invocation(10))
+        aws_lambda.handler(event, Invocation())
     assert stage.log() == []
 
 
@@ -188,12 +188,12 @@ def test_a_record_of_another_source_is_refused_whatever_else_it_says(stage: Lamb
     records = stage.records()
     records[1] = {**records[1], "eventSource": source}
     with pytest.raises(UsageError, match="not an event of a stream: an event of"):
-        aws_lambda.handler({"Records": records}, Invocation(10))
+        aws_lambda.handler({"Records": records}, Invocation())
     assert stage.log() == []
 
 
 def test_an_event_without_records_is_nothing_to_keep(stage: LambdaStage) -> None:
-    assert aws_lambda.handler({"Records": []}, Invocation(10)) == {"batchItemFailures": []}
+    assert aws_lambda.handler({"Records": []}, Invocation()) == {"batchItemFailures": []}
     assert stage.log() == []
 
 

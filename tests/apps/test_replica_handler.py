@@ -13,6 +13,7 @@ from backstream.errors import MissingTable, Refused, UsageError
 from backstream.model.changes.change import Change
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from kit.clock import ManualClock
 from kit.images import image, key
 from kit.invocations import Invocation
 from kit.records import lambda_record
@@ -45,8 +46,8 @@ def records(scene: Scene) -> list[Record]:
     return [lambda_record(change, arn) for change in found]
 
 
-def deliver(found: list[Record], seconds: float = 20.0) -> list[str]:
-    answer = aws_replica.handler({"Records": found}, Invocation(seconds))
+def deliver(found: list[Record], context: Invocation | None = None) -> list[str]:
+    answer = aws_replica.handler({"Records": found}, context or Invocation())
     return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
 
 
@@ -95,7 +96,7 @@ def test_what_there_is_no_time_for_is_delivered_again(scene: Scene, copy: str, m
     with monkeypatch.context() as patch:
         patch.setattr(aws_replica, "TOGETHER", 2)
         patch.setattr(aws_replica, "SystemClock", Hasty)
-        assert deliver(found, 20.0) == [found[2]["dynamodb"]["SequenceNumber"]]
+        assert deliver(found, Invocation(20, ManualClock())) == [found[2]["dynamodb"]["SequenceNumber"]]
     assert len(scene.items(copy)) == 2
     assert deliver(found[2:]) == []
     assert scene.items(copy) == scene.items()

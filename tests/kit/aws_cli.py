@@ -18,7 +18,7 @@ def aws_cli(aws: Aws, *words: str) -> str:
         env={"PATH": "/usr/bin:/bin", "AWS_PAGER": "", **aws.environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     if done.returncode and "--stack-name" in words and "describe-stack-events" in done.stderr:

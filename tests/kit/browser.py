@@ -40,8 +40,8 @@ def browsing() -> Iterator[Browser]:
 
 def settled(page: Page) -> None:
     """Return once the parts that are fetched later are there, and the page does not come again by itself."""
-    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0, timeout=60_000)
-    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=60_000)
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0, timeout=240_000)
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=240_000)
 
 
 def violations(page: Page, *rules: str) -> list[str]:

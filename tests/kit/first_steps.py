@@ -29,7 +29,7 @@ BIN = Path(sys.executable).parent
 MARK = "# --- the environment from here on ---"
 FUNCTION = "backstream-flights-capture"
 WAITING = "sleep 3"  # on AWS a batch may wait ten seconds to fill up; the embedded servers do not wait
-PATIENCE = 60.0  # seconds that the function may take on a busy machine
+PATIENCE = 240.0  # seconds that the function may take on a busy machine
 
 
 class Reader:
@@ -62,7 +62,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=280,
             check=False,
         )
         said, _, left = done.stdout.partition(MARK)

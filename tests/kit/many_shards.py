@@ -92,5 +92,5 @@ class DeployedFunction(Function):
         records = [lambda_record(change, self.stage.table.stream.arn) for change in batch]
         environment = {**self._scene.environment, "BACKSTREAM_VAULT": self._scene.url}
         with patch.dict("os.environ", environment):
-            answer = aws_lambda.handler({"Records": records}, Invocation(60))
+            answer = aws_lambda.handler({"Records": records}, Invocation())
         return [each["itemIdentifier"] for each in answer["batchItemFailures"]]

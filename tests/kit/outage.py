@@ -25,7 +25,7 @@ from backstream.tables.streams import DynamoStream
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.images import image, key
-from kit.invocations import Invocation
+from kit.invocations import Invocation, timed_by
 from kit.mapping import EventSourceMapping, Invoke, MappingSettings, Record, in_process
 from kit.proxy import FaultProxy
 from kit.scene import Ran, Scene, file_items, same
@@ -45,6 +45,7 @@ class Outage:
         self.backup = scene.backup()
         self._file = scene.folder / "restored.json"
         self.clock = ManualClock(time.time())
+        self._time = ManualClock()  # the function's, in an invocation
         self.seconds = 8.0
         self.fails: Callable[[list[Record]], None] = lambda _: None
         self.poison: Callable[[Record], Record] = lambda record: record
@@ -68,8 +69,9 @@ class Outage:
 
     def _function(self, event: dict[str, Any]) -> dict[str, Any]:
         environment = {**self.scene.aws.environment, "AWS_ENDPOINT_URL": self.s3.url, "BACKSTREAM_VAULT": self.scene.url}
-        with patch.dict(os.environ, environment):
-            return dict(aws_lambda.handler(event, Invocation(self.seconds)))
+        self._time.move(time.time() - self._time.now())
+        with patch.dict(os.environ, environment), timed_by(self._time):
+            return dict(aws_lambda.handler(event, Invocation(self.seconds, self._time)))
 
     def _altered(self, record: Record) -> Record:
         return self.poison(record)

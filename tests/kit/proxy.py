@@ -12,7 +12,8 @@ For each request the rules are asked in the order they were made; the first that
 one the request passes. Every rule that was asked counts its own matches: `nth(2)` is the second request that came to this rule.
 
 An *action* is a function `(request, forward) -> Response`: `forward(request)` asks the real server, and raising `Dropped` closes
-the connection without an answer. The ready ones: `pass_on`, `answer`, `drop`, `lose_answer`, `cut`, `delay`, `respond`, `rewrite`.
+the connection without an answer. The ready ones: `pass_on`, `answer`, `drop`, `lose_answer`, `cut`, `delay`, `Hold`, `respond`,
+`rewrite`.
 
 Rules may be made, removed and counted from any thread while requests run. Only loopback, HTTP/1.1 with keep-alive.
 """
@@ -24,7 +25,8 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -36,10 +38,12 @@ __all__ = [
     "Dropped",
     "FaultProxy",
     "Forward",
+    "Hold",
     "Request",
     "Response",
     "Rule",
     "Schedule",
+    "after",
     "always",
     "answer",
     "cut",
@@ -97,6 +101,33 @@ def delay(seconds: float, then: Action = pass_on) -> Action:
     return act
 
 
+class Hold:
+    """Keep a request waiting until the test lets it go, for `most` seconds at most; then do `then`.
+
+    What has to happen in the middle of a command happens there on a busy machine, too: `with hold.caught(): ...`.
+    """
+
+    def __init__(self, then: Action = pass_on, *, most: float = 240.0) -> None:
+        self._then = then
+        self._most = most
+        self._caught = threading.Event()
+        self._let_go = threading.Event()
+
+    def __call__(self, request: Request, forward: Forward) -> Response:
+        self._caught.set()
+        self._let_go.wait(self._most)
+        return self._then(request, forward)
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Wait until a request is held; it is let go after the block, and so are all that come later."""
+        assert self._caught.wait(self._most), "nobody asked"
+        try:
+            yield
+        finally:
+            self._let_go.set()
+
+
 def respond(to: Callable[[Request], Response | None]) -> Action:
     """Answer what the function gives; where it gives None, ask the server."""
     return lambda request, forward: to(request) or forward(request)
@@ -118,6 +149,11 @@ def always(_count: int) -> bool:
 def first(times: int) -> Schedule:
     """The first so many times."""
     return lambda count: count <= times
+
+
+def after(turns: int) -> Schedule:
+    """From then on: `after(2)` passes two requests."""
+    return lambda count: count > turns
 
 
 def nth(*turns: int) -> Schedule:

@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.passing(request)
         if self._upstream is None:
             target = urlsplit(self.server.target)
-            self._upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
+            self._upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=240)
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
         # The Host header stays the client's: its signature covers it.
         self._upstream.request(request.method, request.path, request.body, {**headers, "content-length": str(len(request.body))})

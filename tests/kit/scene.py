@@ -73,7 +73,7 @@ class Scene:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)

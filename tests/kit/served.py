@@ -22,7 +22,7 @@ from backstream.apps.web.sessions import Secrets
 from backstream.apps.web.settings import WebSettings, hosts_of
 from backstream.ports import Clock, ObjectStore, Table
 
-PATIENCE = 20.0
+PATIENCE = 240.0
 
 
 class StageConfig(Config):

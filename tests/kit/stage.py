@@ -43,7 +43,7 @@ QUICK = Settings(
     sibling_wait=3.0,
 )
 QUICK_WITNESS = msgspec.structs.replace(QUICK, mark_busy=60.0, mark_idle=60.0)
-PATIENCE = 60.0
+PATIENCE = 240.0
 END_OF_TIME = 10**11
 
 

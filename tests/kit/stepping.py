@@ -17,7 +17,7 @@ from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectStore
 from backstream.stores.many import one_by_one
 from backstream.stores.memory import MemoryStore
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 Answer = TypeVar("Answer")
 Actors = Mapping[str, Callable[[ObjectStore], object]]
 Request = tuple[str, str]  # a store's method, and the name or prefix that it is about

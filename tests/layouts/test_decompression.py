@@ -37,6 +37,7 @@ made = st.lists(
 def test_all_frames_are_read_or_none(frames: list[tuple[object, bytes]], block: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decompression, "BLOCK", block)
+        frames = [(make, content[: 3_000 * block]) for make, content in frames]  # byte by byte, a megabyte takes long
         whole = b"".join(make(content) + data.draw(st.sampled_from([b"", SKIPPABLE])) for make, content in frames)  # type: ignore[operator]
         assert b"".join(zstd(whole)) == b"".join(content for _, content in frames)
         ends = {0}

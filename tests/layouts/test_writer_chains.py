@@ -93,7 +93,7 @@ def remove(store: MemoryStore, name: str) -> None:
 # --- no false alarm, whatever happens -------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10**9))
 def test_nothing_is_missed_of_what_several_environments_wrote(seed: int) -> None:
     """Environments begin and end, batches come twice, in halves, out of order, and PUTs fail; some of it is compacted meanwhile."""

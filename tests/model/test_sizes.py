@@ -78,7 +78,7 @@ def test_what_is_no_image(data: bytes) -> None:
 
 
 @given(item=ITEMS)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_text_is_never_shorter_than_what_is_counted(item: dict[str, Any]) -> None:
     image = msgspec.json.encode(item)
     assert item_bytes(image) <= len(image)

@@ -364,7 +364,7 @@ STEPS = st.lists(
 
 
 @given(st.sampled_from(["dynamodb-replicator", "PageUp, tenants", "PageUp, plain", "DynamoDbBackUp"]), STEPS)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_life_is_restored(tmp_path: Path, kind: str, steps: list[Step]) -> None:
     """Puts, deletes, backfills and moves between tenants, many within a second, against a plain dict at every second."""
     life = Life()

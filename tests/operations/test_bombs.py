@@ -71,7 +71,7 @@ def report(vault: tuple[Path, int, int], every: list[Bomb]) -> Report:
     paths = os.pathsep.join([TESTS, *filter(None, [environment.get("PYTHONPATH")])])
     launched = [sys.executable, "-m", "kit.bombs", str(folder)]
     more = {"PYTHONPATH": paths, "BACKSTREAM_MEMORY_MB": "256", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
-    done = subprocess.run(launched, env={**environment, **more}, stdout=subprocess.PIPE, check=True, timeout=280)
+    done = subprocess.run(launched, env={**environment, **more}, stdout=subprocess.PIPE, check=True, timeout=1_200)
     return msgspec.json.decode(done.stdout, type=Report)
 
 

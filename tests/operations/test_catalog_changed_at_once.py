@@ -41,7 +41,7 @@ class Stepped:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(240)
             assert not thread.is_alive()
         assert not self.failures, self.failures
 

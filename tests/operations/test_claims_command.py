@@ -150,7 +150,7 @@ def test_two_inits_at_once_lose_nothing(scene: Scene) -> None:
         scene.start("init", scene.table, "--failures", f"s3://{scene.bucket}-failed"),
     ]
     for each in running:
-        _, err = each.communicate(timeout=60)
+        _, err = each.communicate(timeout=240)
         assert each.returncode == 0, err
     catalog = scene.vault().catalog
     assert (catalog.actor_attribute, str(catalog.layout), catalog.failures) == ("by", "log", f"s3://{scene.bucket}-failed")

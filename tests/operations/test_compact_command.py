@@ -135,11 +135,11 @@ def read_of(store: ObjectStore, item: int) -> tuple[list[object], int]:
 
 def test_one_item_s_history_reads_kilobytes() -> None:
     store = MemoryStore(ManualClock())
-    vault, _ = filled(store, 20_000, 60_000)
-    items = (0, 7, 19_999, 12_345, 77_777)
+    vault, _ = filled(store, 6_000, 18_000)
+    items = (0, 7, 5_999, 2_345, 77_777)
     before = {item: read_of(store, item) for item in items}
-    assert all(size > 5_000_000 for _, size in before.values())
-    compact(vault, ManualClock(big_vault.last_second(60_000) + 3_600))
+    assert all(size > 1_500_000 for _, size in before.values())
+    compact(vault, ManualClock(big_vault.last_second(18_000) + 3_600))
     for item in items:
         found, size = read_of(store, item)
         assert found == before[item][0]

@@ -16,7 +16,8 @@ from kit.stage import wait_for
 ROWS = 300
 
 
-@pytest.mark.parametrize("layout", [pytest.param(Layout.LOG, marks=pytest.mark.soak), Layout.ROWS])
+@pytest.mark.soak
+@pytest.mark.parametrize("layout", Layout)
 def test_histories_and_restores_are_the_same_before_and_after(scene: Scene, layout: Layout) -> None:
     scene.create()
     scene.init(layout=layout)
@@ -53,7 +54,7 @@ def test_a_tail_goes_on_beside_it_and_after_it(scene: Scene) -> None:
             assert scene.call("compact", scene.table).code == 0
     finally:
         tail.terminate()
-        _, said = tail.communicate(timeout=60)
+        _, said = tail.communicate(timeout=240)
     assert tail.returncode == 0, said
     scene.put(image("row", 1, v={"S": "after"}))
     caught_up = scene.run("tail", scene.table, "--until-caught-up")

@@ -119,7 +119,7 @@ def spelled(number: int, value: tuple[int, int]) -> bytes:
     return image("z", number, v=SPELLED[worth][spelling % len(SPELLED[worth])])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(TABLES, TABLES)
 def test_it_is_the_difference_of_two_dicts_and_a_repair_writes_just_that(
     one: dict[int, tuple[int, int]], two: dict[int, tuple[int, int]]
@@ -265,6 +265,7 @@ def test_what_comes_late_is_the_same_and_what_keeps_moving_is_in_flight_and_not_
 ROWS = 100
 
 
+@pytest.mark.soak  # in real time: how long a copy lags behind is a matter of the machine, too
 def test_a_copy_that_follows_a_writer_never_differs() -> None:
     tables = Two(SystemClock())
     tables.both(*(image("z", number) for number in range(ROWS + 3)))

@@ -229,7 +229,8 @@ def test_a_moment_that_is_not_proven_yet_is_waited_for() -> None:
     assert len(range_.clock.slept) == 2
 
 
-@pytest.mark.parametrize("at", [pytest.param(None, marks=pytest.mark.soak), "now"])
+@pytest.mark.soak  # in real time: how long a tail lags behind is a matter of the machine, too
+@pytest.mark.parametrize("at", [None, "now"])
 def test_a_drill_beside_a_running_tail_and_a_busy_writer_passes(layout: Layout, at: str | None) -> None:
     stage = Stage(SystemClock(), layout=layout)
     stage.put(range(200))

@@ -18,7 +18,7 @@ from backstream.vault.catalog import Layout
 from backstream.vault.gaps import Gap
 from kit.feed import Feed
 from kit.images import image
-from kit.proxy import FaultProxy, answer, delay, first, lose_answer
+from kit.proxy import FaultProxy, Hold, answer, first, lose_answer
 from kit.scene import Scene, next_second
 from kit.spoil import spoil
 
@@ -87,8 +87,8 @@ def test_a_drill_that_passes(sound: Scene) -> None:
     assert report.keys() >= FIELDS
     assert (report["table"], report["rows"], report["matched"], report["differences"]) == (sound.table, ROWS, ROWS, 0)
     assert (report["passed"], report["live"]["same"], report["sampled"]) == (True, ROWS, 20)
-    assert 0 < report["rto_seconds"] < 60
-    assert 0 <= report["rpo_seconds"] < 60
+    assert 0 < report["rto_seconds"] < 3_600
+    assert 0 <= report["rpo_seconds"] < 3_600
     assert tables(sound) == [sound.table]
     assert sorted(path.name for path in sound.folder.iterdir()) == ["drill.emf", "drill.prom", "report.html", "report.json"]
     assert json.loads((sound.folder / "report.json").read_text()) == report
@@ -225,14 +225,13 @@ def test_lost_answers_leave_no_table(sound: Scene, proxy: FaultProxy) -> None:
 
 @pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 def test_stopped_on_its_way_it_cleans_up(sound: Scene, proxy: FaultProxy, sent: signal.Signals) -> None:
-    writing = proxy.on(delay(4), operation="BatchWriteItem")
+    hold = Hold()
+    proxy.on(hold, operation="BatchWriteItem")
     running = sound.start("drill", sound.table, "--at", newest(sound), "--patience", "0.5")
-    deadline = time.monotonic() + 60
-    while not writing.matched and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(tables(sound)) == 2
-    running.send_signal(sent)
-    _, err = running.communicate(timeout=60)
+    with hold.caught():
+        assert len(tables(sound)) == 2
+        running.send_signal(sent)
+    _, err = running.communicate(timeout=240)
     assert running.returncode == 130, err
     assert "nothing stays behind" in err
     assert tables(sound) == [sound.table]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from kit.clock import ManualClock
 from kit.exports import files_below, import_table, objects_below
 from kit.faulty_store import FaultyStore
 from kit.images import SCHEMA, hard_images, image, key
-from kit.proxy import FaultProxy, answer, delay, every, pass_on
+from kit.proxy import FaultProxy, Hold, after, answer, every, pass_on
 from kit.scene import Scene
 
 BEGAN = 1_700_000_000
@@ -283,13 +282,12 @@ def test_words_paths_and_eventual_reads(scene: Scene, dynamodb: FaultProxy) -> N
 def test_stopped_it_leaves_no_manifest(scene: Scene, dynamodb: FaultProxy, number: signal.Signals) -> None:
     scene.create()
     scene.put(*(image("row", each, text={"S": "x" * 3_000}) for each in range(40)))
-    scans = dynamodb.on(delay(0.05), operation="Scan")
-    command = scene.start("dump", scene.table, "--to", "out", "--max-read-units", "2")
-    deadline = time.monotonic() + 90
-    while scans.matched < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    command.send_signal(number)
-    _, err = command.communicate(timeout=90)
+    hold = Hold()
+    dynamodb.on(hold, operation="Scan", when=after(2))
+    command = scene.start("dump", scene.table, "--to", "out")
+    with hold.caught():
+        command.send_signal(number)
+    _, err = command.communicate(timeout=240)
     assert command.returncode == 130, err
     assert "not a dump" in err
     assert not (scene.folder / "out" / "manifest.json").exists()

@@ -633,7 +633,7 @@ def test_killed_in_the_middle_of_a_full_export_of_several_files(scene: Scene) ->
 
     def hold(request: Request, _forward: Forward) -> Response:
         held.set()
-        let_go.wait(60)
+        let_go.wait(240)
         raise Dropped(request.path)
 
     with FaultProxy(scene.aws.url) as proxy:
@@ -641,7 +641,7 @@ def test_killed_in_the_middle_of_a_full_export_of_several_files(scene: Scene) ->
         through = {"AWS_ENDPOINT_URL_S3": proxy.url}
         first = scene.start("backfill", scene.table, "--from-export", url, environment=through)
         try:
-            assert held.wait(60)
+            assert held.wait(240)
             wait_for(lambda: sum(part.count for plan in feed.vault.bases.plans() for part in feed.vault.bases.parts(plan.id)) >= 4)
         finally:
             first.kill()

@@ -24,7 +24,7 @@ def switch_stream(scene: Scene, *, on: bool) -> None:
 
 def proven(scene: Scene) -> int:
     """The second that has just ended, once the vault is sure to hold all of it."""
-    ended, deadline = next_second(), time.monotonic() + 90
+    ended, deadline = next_second(), time.monotonic() + 240
     while time.monotonic() < deadline:
         scene.tail()
         if (scene.vault().window(time.time()).durable or 0) > ended:

@@ -77,7 +77,7 @@ def records(scene: Scene, arn: str | None = None) -> list[Record]:
 def deliver(scene: Scene, found: list[Record], **environment: str) -> list[str]:
     handler = aws_replica.handler if environment else aws_lambda.handler
     with patch.dict("os.environ", scene._whole(environment), clear=True):
-        answer = handler({"Records": found}, Invocation(60))
+        answer = handler({"Records": found}, Invocation())
     return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
 
 

@@ -67,7 +67,7 @@ class Told:
 
     def deliver(self, found: list[Record]) -> list[str]:
         with patch.dict("os.environ", self.scene._whole({}), clear=True):
-            answer = aws_lambda.handler({"Records": found}, Invocation(60))
+            answer = aws_lambda.handler({"Records": found}, Invocation())
         return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
 
     def written(self) -> list[str]:
@@ -171,7 +171,7 @@ def test_under_a_running_tail(told: Told, what: str, words: str) -> None:
         running.send_signal(signal.SIGTERM)
     else:
         told.remake_stream()
-    _, err = running.communicate(timeout=90)
+    _, err = running.communicate(timeout=240)
     assert running.returncode == 1, err
     nothing_more = f"{'the table ' + told.scene.table + words.removeprefix('the table')}: nothing more is claimed of the one before"
     gone = f"{told.arn} not found" if what == "stream" else nothing_more

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 
@@ -26,8 +27,9 @@ ITEMS = range(6)
 SHARDS = {0: "shardId-a", 1: "shardId-b"}
 
 
+@cache
 def began() -> int:
-    """The beginning of an hour, some hours ago."""
+    """The beginning of an hour, some hours ago; the same one all along, though an hour ends meanwhile."""
     return (int(time.time()) // HOUR - 5) * HOUR
 
 

@@ -51,7 +51,7 @@ class Followed:
             raise self.faults[table].pop()
         if self.enough():
             self.stop.set()
-        stop.wait(30)
+        stop.wait(240)
         self.ended.add(table)
         return TailReport(table, 1, 0, None, caught_up=False, ended=False)
 

@@ -81,7 +81,13 @@ def restore_log(count: int, folder: Path) -> Measured:
     return measured(count, [COMMAND, *words], path)
 
 
-@pytest.mark.parametrize("restore", [restore_rows, pytest.param(restore_log, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("restore", [restore_rows, restore_log])
+def test_few_rows_take_little_memory(tmp_path: Path, restore: Callable[[int, Path], Measured]) -> None:
+    assert restore(20_000, tmp_path).peak < 150 * MEGABYTE
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("restore", [restore_rows, restore_log])
 def test_three_times_the_rows_do_not_take_much_more_memory(tmp_path: Path, restore: Callable[[int, Path], Measured]) -> None:
     few, many = restore(33_000, tmp_path), restore(100_000, tmp_path)
     assert many.peak < 200 * MEGABYTE
@@ -89,6 +95,6 @@ def test_three_times_the_rows_do_not_take_much_more_memory(tmp_path: Path, resto
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("restore", [restore_rows, pytest.param(restore_log, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("restore", [restore_rows, restore_log])
 def test_a_million_rows_in_less_than_300_megabytes(tmp_path: Path, restore: Callable[[int, Path], Measured]) -> None:
     assert restore(1_000_000, tmp_path).peak < 300 * MEGABYTE

@@ -441,7 +441,7 @@ class Killed(BaseException):
 
 
 @given(st.integers(0, 2**32), st.sampled_from(list(Layout)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_killed_anywhere_each_item_once_and_taken_back(seed: int, layout: Layout) -> None:
     source = random.Random(seed)
     clock = ManualClock()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shlex
-import signal
-import subprocess
 import threading
 import time
 from typing import Any, Self
@@ -16,6 +14,8 @@ import pytest
 
 from backstream.model.values import wire
 from kit.images import image
+from kit.kill_amid_writes import kill_amid_writes
+from kit.proxy import FaultProxy
 from kit.scene import Ran, Scene, same
 
 COUNTER = "def migrate(item):\n    item['n'] += 1\n    return item\n"
@@ -132,32 +132,22 @@ def test_ten_thousand_beside_a_writer(scene: Scene) -> None:
 # --- kill -9 ----------------------------------------------------------------------------------------------------------------------
 
 
-def wait_for_writes(process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    while (line := process.stderr.readline()) and "resume it with" not in line:
-        pass
-
-
-def test_killed_and_gone_on_with_each_row_once(scene: Scene) -> None:
-    killed_each_row_once(scene, 200, kills=2)
+def test_killed_and_gone_on_with_each_row_once(scene: Scene, dynamodb: FaultProxy) -> None:
+    killed_each_row_once(scene, dynamodb, 200, kills=2)
 
 
 @pytest.mark.soak
-def test_killed_again_and_again_each_row_once(scene: Scene) -> None:
-    killed_each_row_once(scene, 1_000, kills=10)
+def test_killed_again_and_again_each_row_once(scene: Scene, dynamodb: FaultProxy) -> None:
+    killed_each_row_once(scene, dynamodb, 1_000, kills=10)
 
 
-def killed_each_row_once(scene: Scene, rows: int, kills: int) -> None:
+def killed_each_row_once(scene: Scene, proxy: FaultProxy, rows: int, kills: int) -> None:
     numbered(scene, rows)
     words = ["migrate", scene.table, script(scene, COUNTER), "--live"]
     chance, done = random.Random(7), 0
-    for _ in range(kills):
-        process = scene.start(*words, "--max-write-units", "100")
-        wait_for_writes(process)
-        time.sleep(chance.uniform(0.2, 0.9 * rows / 100 / kills))
-        process.kill()
-        _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"it ended before it was killed: {said}"
+    for turn in range(kills):
+        whole = chance.randint(1, rows // (kills + 1))
+        kill_amid_writes(lambda words=words: scene.start(*words), proxy, whole, unheard=turn % 2 == 0)  # type: ignore[misc]
         (path,) = scene.folder.glob("backstream-migrate-*")
         words = ["migrate", scene.table, script(scene, COUNTER), "--live", "--resume", str(path)]
         now = sum(1 for number, value in values(scene).items() if value != str(number))

@@ -48,7 +48,7 @@ def asked(store: ObjectStore, what: str, name: str, body: bytes) -> object:
     return None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(programs=PROGRAMS)
 @example([[("get", "a/1")], [("get", "a/2"), ("put", "a/1")], [("put", "a/1"), ("put", "a/2")]])
 def test_every_state_and_every_outcome_is_come_to(programs: Sequence[Program]) -> None:

@@ -439,6 +439,7 @@ def test_a_vault_that_cannot_be_written_to_is_exit_1(scene: Scene) -> None:
 # --- beside a running tail --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak  # in real time: how long a copy lags behind is a matter of the machine, too
 def test_beside_a_running_tail_nothing_that_moves_is_repaired(layout: Layout) -> None:
     stage = Stage(SystemClock(), layout=layout)
     stage.put(range(60))

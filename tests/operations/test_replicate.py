@@ -269,7 +269,7 @@ def test_beside_a_writer_until_it_is_stopped(tmp_path: Path) -> None:
         else:
             pair.put(number)
     stop.set()
-    thread.join(20)
+    thread.join(240)
     assert done, "it has not ended"
     last = pair.run(tmp_path / "state.json")
     assert held(pair.target) == held(pair.source)

@@ -65,7 +65,7 @@ class Redelivery(threading.Thread):
 
     def stop(self) -> None:
         self._over.set()
-        self.join(30)
+        self.join(240)
         assert not self.is_alive()
 
 
@@ -113,12 +113,9 @@ def test_a_minute_of_it(scene: Scene, copy: str) -> None:
 
 def test_stopped_it_ends_cleanly_and_goes_on(scene: Scene, copy: str) -> None:
     running = scene.start("replicate", scene.table, "--to", copy, "--copy", "--json")
-    for _ in range(300):
-        if len(scene.items(copy)) == ROWS:
-            break
-        time.sleep(0.1)
+    wait_for(lambda: len(scene.items(copy)) == ROWS)
     running.send_signal(signal.SIGTERM)
-    out, said = running.communicate(timeout=60)
+    out, said = running.communicate(timeout=240)
     assert running.returncode == 0, said
     assert json.loads(out)["copied"] == ROWS
     scene.write([Put(json.dumps(row(1, 9)).encode())])

@@ -109,7 +109,7 @@ def test_every_type_of_key(here: Scene, kind: str) -> None:
 # --- histories --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("layout", [pytest.param(Layout.ROWS, marks=pytest.mark.soak), Layout.LOG])
 def test_a_thousand_versions_of_one_key_and_three_thousand_keys_with_the_moment_in_the_middle(here: Scene, layout: Layout) -> None:
     feed = feed_of(here, layout=layout)
     for number in range(3_000):

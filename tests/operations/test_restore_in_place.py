@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import shlex
 import signal
-import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +25,10 @@ from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.images import image, key
+from kit.kill_amid_writes import kill_amid_writes
+from kit.proxy import FaultProxy
 from kit.scene import Scene, next_second, same
-from kit.stage import Stage
+from kit.stage import Stage, wait_for
 
 
 @pytest.fixture
@@ -353,23 +352,15 @@ def ruined(scene: Scene) -> Scene:
     return scene
 
 
-def killed_and_gone_on_with(scene: Scene, kills: int, units: int) -> None:
+def killed_and_gone_on_with(scene: Scene, proxy: FaultProxy, kills: int) -> None:
     """A restore in place of all rows, killed so many times while it writes, and gone on with each time."""
     expected, at = scene.items(), next_second()
     scene.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
     scene.tail()
-    chance = random.Random(5)
     words = ["restore", scene.table, "--at", str(at), "--in-place", "--yes"]
     right = [0]
-    for _ in range(kills):
-        process = scene.start(*words, "--max-write-units", str(units))
-        wait_for_writes(process)
-        written = right[-1] + chance.randint(len(right) % 2, ROWS // (kills + 2))  # as many, whatever time that takes
-        while rows_as(scene, expected) < written and process.poll() is None:
-            time.sleep(0.02)
-        process.kill()
-        _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"it ended before it was killed: {said}"
+    for turn in range(kills):
+        kill_amid_writes(lambda words=words: scene.start(*words), proxy, turn % 2, unheard=turn % 4 == 1)  # type: ignore[misc]
         (path,) = scene.folder.glob("backstream-restore-*")
         words = ["restore", scene.table, "--resume", str(path)]
         right.append(rows_as(scene, expected))
@@ -386,31 +377,23 @@ def rows_as(scene: Scene, expected: dict[bytes, bytes]) -> int:
     return sum(1 for key, found in scene.items().items() if same({key: found}, {key: expected[key]}))
 
 
-def test_killed_and_gone_on_with(ruined: Scene) -> None:
-    killed_and_gone_on_with(ruined, kills=4, units=100)
+def test_killed_and_gone_on_with(ruined: Scene, dynamodb: FaultProxy) -> None:
+    killed_and_gone_on_with(ruined, dynamodb, kills=4)
 
 
 @pytest.mark.soak
-def test_killed_twenty_times_and_gone_on_with_each_time(ruined: Scene) -> None:
-    killed_and_gone_on_with(ruined, kills=20, units=40)
-
-
-def wait_for_writes(process: subprocess.Popen[str]) -> None:
-    """Return when it has said how to go on with it, which is just before it writes, or has ended."""
-    assert process.stderr is not None
-    while (line := process.stderr.readline()) and "resume it with" not in line:
-        pass
+def test_killed_twenty_times_and_gone_on_with_each_time(ruined: Scene, dynamodb: FaultProxy) -> None:
+    killed_and_gone_on_with(ruined, dynamodb, kills=20)
 
 
 def test_ctrl_c_says_how_to_go_on(ruined: Scene) -> None:
     expected, at = ruined.items(), next_second()
     ruined.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
     ruined.tail()
-    process = ruined.start("restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--max-write-units", "40")
-    wait_for_writes(process)
-    time.sleep(0.5)
+    process = ruined.start("restore", ruined.table, "--at", str(at), "--in-place", "--yes", "--max-write-units", "20")
+    wait_for(lambda: rows_as(ruined, expected))
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     assert process.returncode == 130, said
     assert "--resume" in said
     (path,) = ruined.folder.glob("backstream-restore-*")

@@ -256,12 +256,12 @@ def test_the_library_has_the_same_verbs(scene: Scene, night: Night, monkeypatch:
 def test_after_kill_9_it_goes_on_and_nothing_is_written_twice(scene: Scene, night: Night) -> None:
     second = next_second()
     slow = scene.start("revert", scene.table, *night.window, *BAD, "--yes", "--max-write-units", "10")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while same(scene.items(), night.after):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     slow.kill()
-    slow.communicate(timeout=90)
+    slow.communicate(timeout=240)
     assert not same(scene.items(), night.expected())
     journal = next(each for each in Path(scene.folder).glob("backstream-revert-*.ndjson") if "plan" not in each.name)
     ran = scene.call("revert", scene.table, "--resume", str(journal), "--json")

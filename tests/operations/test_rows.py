@@ -118,7 +118,7 @@ def deliver_anyhow(rows: Rows, source: random.Random) -> None:
         rows.deliver(batch)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_plain_tools_see_the_live_table_after_any_order_of_deliveries(seed: int) -> None:
     rows, source = scripted(seed, {})
@@ -133,7 +133,7 @@ def test_plain_tools_see_the_live_table_after_any_order_of_deliveries(seed: int)
         assert len(set(sequences)) <= len(sequences) <= 3 * len(set(sequences)), "put back on top, not piled up"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_tenants_in_the_order_of_the_stream_with_repeats(seed: int) -> None:
     rows, source = scripted(seed, {"tenant_attribute": "tenant", "naming": Naming.PLAIN})

@@ -21,7 +21,7 @@ def kms_key(scene: Scene) -> str:
     return arn
 
 
-@pytest.fixture(params=["ed25519", "kms"])
+@pytest.fixture(params=["ed25519", pytest.param("kms", marks=pytest.mark.soak)])
 def keys(request: pytest.FixtureRequest, scene: Scene, tmp_path: Path) -> tuple[str, str]:
     """What signs, and what verifies."""
     if request.param == "kms":

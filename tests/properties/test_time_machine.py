@@ -492,29 +492,29 @@ def new_s3(aws: Aws, bucket: str) -> Callable[[Clock], ObjectStore]:
 
 @pytest.mark.parametrize("layout", [Layout.ROWS, pytest.param(Layout.LOG, marks=pytest.mark.soak)])
 def test_in_memory(new_memory: Callable[[Clock], ObjectStore], layout: Layout) -> None:
-    check(new_memory, examples=15, steps=30, layout=layout)
+    check(new_memory, examples=6, steps=30, layout=layout)
 
 
 @pytest.mark.parametrize("layout", [Layout.ROWS, Layout.LOG])
 def test_a_table_that_was_not_empty(new_memory: Callable[[Clock], ObjectStore], layout: Layout) -> None:
-    check(new_memory, examples=15, steps=25, layout=layout, stocked=True)
+    check(new_memory, examples=6, steps=25, layout=layout, stocked=True)
 
 
 @pytest.mark.parametrize("layout", [pytest.param(Layout.ROWS, marks=pytest.mark.soak), Layout.LOG])
 def test_changes_that_are_lost(new_memory: Callable[[Clock], ObjectStore], layout: Layout) -> None:
-    check(new_memory, examples=15, steps=25, layout=layout, stocked=True, lossy=True)
+    check(new_memory, examples=6, steps=25, layout=layout, stocked=True, lossy=True)
 
 
 def test_layouts_that_change(new_memory: Callable[[Clock], ObjectStore]) -> None:
-    check(new_memory, examples=15, steps=30, stocked=True, moving=True)
+    check(new_memory, examples=6, steps=30, stocked=True, moving=True)
 
 
 def test_on_a_directory(new_directory: Callable[[Clock], ObjectStore]) -> None:
-    check(new_directory, examples=5, steps=25)
+    check(new_directory, examples=2, steps=20)
 
 
 def test_on_s3(new_s3: Callable[[Clock], ObjectStore]) -> None:
-    check(new_s3, examples=3, steps=20)
+    check(new_s3, examples=2, steps=15)
 
 
 @pytest.mark.soak

@@ -85,7 +85,7 @@ def test_every_odd_name_has_a_path_of_its_own() -> None:
     assert len({tuple(to_path(name)) for name in ODD_NAMES}) == len(ODD_NAMES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(NAMES, unique=True, max_size=8), NAMES | st.just(""), NAMES | st.just(""))
 def test_listings_are_those_of_a_sorted_list(names: list[str], prefix: str, after: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

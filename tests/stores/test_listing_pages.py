@@ -79,7 +79,7 @@ ODD = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(SHAPES), max_size=6), st.lists(ODD, max_size=3), st.booleans())
 def test_whatever_is_put_into_a_page_or_cut_from_it_is_read_as_by_expat(
     seed: int,

@@ -35,7 +35,7 @@ from backstream.stores.s3_http import HttpApi
 from backstream.transport.messages import HttpRequest, NoAnswer, Reply
 from kit.aws import Aws
 from kit.each import get_one
-from kit.proxy import Action, FaultProxy, answer, cut, delay, drop, every, first, lose_answer, nth, pass_on
+from kit.proxy import Action, FaultProxy, Hold, answer, cut, drop, every, first, lose_answer, nth, pass_on
 from kit.transports import TRANSPORTS, s3_api, s3_store
 
 Call = Callable[[ObjectStore], object]
@@ -363,7 +363,7 @@ def test_a_listing_as_aws_writes_it(broken: Broken) -> None:
 
 
 @every_call
-@pytest.mark.parametrize("action", [drop, delay(0.4), answer(503, error("SlowDown"))], ids=["drop", "timeout", "slow down"])
+@pytest.mark.parametrize("action", [drop, Hold(most=60), answer(503, error("SlowDown"))], ids=["drop", "timeout", "slow down"])
 def test_no_good_answer_is_unavailable(broken: Broken, aws: Aws, transport: str, call: Call, action: Action) -> None:
     broken.proxy.on(action)
     store = s3_store(aws, broken.bucket, "vault", transport, url=broken.proxy.url, hasty=True, within=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -122,7 +123,7 @@ def test_a_server_that_says_nothing(server: Server) -> None:
     given_up = threading.Event()
 
     def slow(_: Seen) -> Says:
-        given_up.wait(60)
+        given_up.wait(240)
         return Says()
 
     server.script = slow
@@ -143,14 +144,19 @@ def test_nobody_listens() -> None:
 
 
 def test_answers_come_as_they_do_with_their_tags_and_no_more_are_under_way_than_said(server: Server) -> None:
-    lock, under_way, most = threading.Lock(), 0, 0
+    lock, under_way, most, answered = threading.Lock(), 0, 0, itertools.count(1)
+    others = threading.Event()
 
     def answer(seen: Seen) -> Says:
         nonlocal under_way, most
         with lock:
             under_way += 1
             most = max(most, under_way)
-        time.sleep(0.5 if seen.path == "/0" else 0.002)
+        if seen.path == "/0":
+            others.wait(240)
+        elif next(answered) == 50:
+            others.set()
+        time.sleep(0.002)
         with lock:
             under_way -= 1
         return Says(200, seen.path.encode())

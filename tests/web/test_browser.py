@@ -28,7 +28,7 @@ if chromium() is None:
     pytest.skip("there is no browser here: apt-get install chromium", allow_module_level=True)
 
 COMPLAINTS: list[str] = []
-PATIENCE = 60_000  # milliseconds: a browser on a busy machine takes its time
+PATIENCE = 240_000  # milliseconds: a browser on a busy machine takes its time
 
 
 @pytest.fixture(scope="module")

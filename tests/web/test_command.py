@@ -38,7 +38,7 @@ def test_it_prints_its_address_serves_and_ends_cleanly(url: str, tmp_path: Path)
             assert server.stdout is not None
             parts = urlsplit(server.stdout.readline().strip())
             assert (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
-            connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=240)
             connection.request("GET", f"{parts.path}?{parts.query}")
             opened = connection.getresponse()
             opened.read()
@@ -46,7 +46,7 @@ def test_it_prints_its_address_serves_and_ends_cleanly(url: str, tmp_path: Path)
             assert b'href="/t/flights"' in connection.getresponse().read()
             connection.close()
             server.send_signal(signal.SIGINT)
-            assert server.wait(60) == 130
+            assert server.wait(240) == 130
         finally:
             server.kill()
 

@@ -123,7 +123,7 @@ def recognised(aws: Aws, bucket: str, table_name: str, tmp_path: Path, monkeypat
         for name, value in scene.environment.items():
             patch.setenv(name, recorder.url if name.startswith("AWS_ENDPOINT_URL") else value)
         patch.setenv(VAULT_VARIABLE, scene.url)
-        assert aws_lambda.handler({"Records": records}, Invocation(20)) == {"batchItemFailures": []}
+        assert aws_lambda.handler({"Records": records}, Invocation()) == {"batchItemFailures": []}
     assert scene.vault().catalog.stream_arn == known, "its role may not write the catalog"
     assert [gap.reason for gap in scene.vault().gaps.all()] == [REPLACED]
     renamed = ("/backups/", "/vault/"), (f"/{table_name}", "/flights")

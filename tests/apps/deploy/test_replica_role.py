@@ -96,9 +96,9 @@ def replicated(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> set[Call]:
     with monkeypatch.context() as patch, Recorder(scene.aws.url) as recorder:
         for variable, value in {**scene.environment, "BACKSTREAM_REPLICA": copy}.items():
             patch.setenv(variable, recorder.url if variable.startswith("AWS_ENDPOINT_URL") else value)
-        assert aws_replica.handler({"Records": stream_records(stream)}, Invocation(30)) == {"batchItemFailures": []}
+        assert aws_replica.handler({"Records": stream_records(stream)}, Invocation()) == {"batchItemFailures": []}
         scene.delete(key("z", 2))
-        assert aws_replica.handler({"Records": stream_records(stream)}, Invocation(30)) == {"batchItemFailures": []}
+        assert aws_replica.handler({"Records": stream_records(stream)}, Invocation()) == {"batchItemFailures": []}
         calls = set(recorder.calls)
     assert scene.items(copy) == scene.items()
     return calls

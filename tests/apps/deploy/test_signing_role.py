@@ -54,7 +54,7 @@ def deliver(scene: Scene, recorder: Recorder, sign: str, patch: pytest.MonkeyPat
     for name, value in {**scene.environment, "BACKSTREAM_SIGN": sign}.items():
         patch.setenv(name, recorder.url if name.startswith("AWS_ENDPOINT_URL") else value)
     patch.setenv("BACKSTREAM_VAULT", scene.url)
-    assert aws_lambda.handler({"Records": records}, Invocation(20)) == {"batchItemFailures": []}
+    assert aws_lambda.handler({"Records": records}, Invocation()) == {"batchItemFailures": []}
 
 
 def unsigned(scene: Scene) -> list[str]:
