@@ -63,7 +63,7 @@ def slow_s3(scene: Scene) -> Iterator[Hold]:
 
 
 def restore(scene: Scene, *words: str) -> Ran:
-    return scene.run("restore", scene.table, "--at", str(T), *words)
+    return scene.call("restore", scene.table, "--at", str(T), *words)
 
 
 # --- every command ----------------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_tail_brings_the_vault_up_to_the_table_and_says_so(scene: Scene) -> None
 
 
 def test_history(scene: Scene, feed: Feed) -> None:
-    ran = scene.run("history", scene.table, ROW, "--json")
+    ran = scene.call("history", scene.table, ROW, "--json")
     versions = ran.json()
     assert (ran.code, ran.err.count("\n")) == (0, 1)
     assert ran.err.startswith("note: the vault is sure to hold "), "how fresh it is"
@@ -214,7 +214,7 @@ def test_show(scene: Scene, feed: Feed) -> None:
 
 
 def test_status(scene: Scene, feed: Feed) -> None:
-    ran = scene.run("status", scene.table, "--json")
+    ran = scene.call("status", scene.table, "--json")
     status = ran.json()
     assert (ran.code, ran.err) == (0, "")
     assert set(status) >= STATUS_FIELDS

@@ -83,7 +83,6 @@ def test_the_function_is_throttled_past_the_records_age(make: Make) -> None:
 @pytest.mark.soak
 def test_the_store_is_down_for_longer_than_the_records_age(make: Make) -> None:
     outage = make(max_age=60)
-    outage.seconds = 0.8  # in which the function waits for S3 in vain
     outage.write(1, range(3))
     with outage.withdrawn(DOWN, 3600):
         outage.deliver()

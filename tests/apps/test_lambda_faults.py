@@ -22,7 +22,7 @@ from backstream.vault.log.segments import SegmentKind
 from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.faulty_store import FaultyStore
-from kit.invocations import Invocation, LambdaStage, Record, object_of, timed_by
+from kit.invocations import LONG, Invocation, LambdaStage, Record, object_of, timed_by
 from kit.proxy import FaultProxy, Forward, Request, Response, answer, delay, first
 from kit.records import lambda_record
 from kit.stage import Stage
@@ -100,7 +100,7 @@ def test_s3_is_down_for_writes(stage: LambdaStage, proxy: FaultProxy) -> None:
 
 def test_s3_is_down(stage: LambdaStage, proxy: FaultProxy) -> None:
     proxy.on(UNWELL)
-    invocation = Invocation(20, stage.time)
+    invocation = Invocation(LONG, stage.time)
     with pytest.raises(Unavailable), timed_by(stage.time):
         aws_lambda.handler({"Records": stage.records()}, invocation)
     assert invocation.left > 0
@@ -111,7 +111,7 @@ def test_s3_does_not_answer(stage: LambdaStage, proxy: FaultProxy) -> None:
     """Who waited for the answers would find the record written."""
     fault = proxy.on(delay(60), method="PUT")
     records = stage.records()[:1]
-    assert stage.deliver(records) == numbers(records)
+    assert stage.deliver(records, seconds=10) == numbers(records)
     assert fault.fired > 2, "tried again while there was time"
     assert stage.log() == []
 
@@ -120,7 +120,7 @@ def test_s3_is_slow_and_the_batch_large(stage: LambdaStage, proxy: FaultProxy) -
     """What could not be begun in time is delivered again; each invocation gets further, and none is cut off."""
 
     def slowly(request: Request, forward: Forward) -> Response:
-        stage.time.move(0.05)
+        stage.time.move(2.5)
         return forward(request)
 
     stage.put(range(150))
@@ -128,7 +128,7 @@ def test_s3_is_slow_and_the_batch_large(stage: LambdaStage, proxy: FaultProxy) -
     slow = proxy.on(slowly, method="PUT", path="/vault/flights/")
     deliveries = 0
     while left:
-        failed = stage.deliver(left, seconds=10)
+        failed = stage.deliver(left)
         begin = numbers(left).index(failed[0]) if failed else len(left)
         assert begin, "it gets further each time"
         assert (stage.window_until() or 0) < (stage.changes()[-len(left) :][begin].seconds if failed else time.time())

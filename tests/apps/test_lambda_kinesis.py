@@ -26,7 +26,7 @@ from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.aws import Aws
 from kit.clock import ManualClock
-from kit.invocations import Invocation, timed_by
+from kit.invocations import LONG, Invocation, timed_by
 from kit.kinesis import ARN, SHARD, Record, Writes, record
 from kit.proxy import FaultProxy, Forward, Request, Response
 from kit.states import state_at
@@ -306,14 +306,14 @@ def test_rows_that_take_too_long_get_further_each_time(s3_proxy: FaultProxy) -> 
     clock = ManualClock(time.time())
 
     def slowly(request: Request, forward: Forward) -> Response:
-        clock.move(0.05)
+        clock.move(2.5)
         return forward(request)
 
     s3_proxy.on(slowly, method="PUT", path="/vault/flights/")
     deliveries = 0
     while left:
         with timed_by(clock):
-            failed = deliver(left, Invocation(10, clock))
+            failed = deliver(left, Invocation(LONG, clock))
         begin = [number(each) for each in left].index(failed[0]) if failed else len(left)
         assert begin, "it gets further each time"
         left, deliveries = left[begin:], deliveries + 1

@@ -22,6 +22,7 @@ from pathlib import Path
 from backstream.apps.embedded import EmbeddedServers
 from backstream.vault.log.segments import SegmentKind
 from kit.aws import Aws
+from kit.fork_server import fork_server
 from kit.proxy import FaultProxy, answer
 
 PAGE = Path(__file__).parents[2] / "docs" / "first-steps.md"
@@ -35,11 +36,11 @@ PATIENCE = 240.0  # seconds that the function may take on a busy machine
 class Reader:
     """Somebody who types the page's commands, in a folder with the zip in `dist/`; variables last from one to the next."""
 
-    def __init__(self, folder: Path, code: Path, aws: Aws, scaling: str) -> None:
+    def __init__(self, folder: Path, commands: Path, code: Path, aws: Aws, scaling: str) -> None:
         self._folder = folder
         self._aws = aws
         self._environment = {
-            "PATH": f"{BIN}:/usr/bin:/bin",
+            "PATH": f"{commands}:{BIN}:/usr/bin:/bin",
             "HOME": str(folder),
             "AWS_PAGER": "",
             "COLUMNS": "100",
@@ -105,11 +106,11 @@ class Reader:
 @contextmanager
 def reader(code: Path) -> Iterator[Reader]:
     """Somebody with an empty account."""
-    with tempfile.TemporaryDirectory() as folder, EmbeddedServers() as servers:
+    with tempfile.TemporaryDirectory() as folder, fork_server() as commands, EmbeddedServers() as servers:
         aws = Aws(servers.environment())
         with FaultProxy(aws.endpoint("dynamodb")) as scaling:
             scaling.on(answer(200, json.dumps({"ScalableTargets": []})), operation="DescribeScalableTargets")
-            yield Reader(Path(folder), code, aws, scaling.url)
+            yield Reader(Path(folder), commands, code, aws, scaling.url)
 
 
 def parts(page: str) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from backstream.apps.embedded import EmbeddedServers
 from backstream.clock import SystemClock
 from backstream.model import moment
 from kit.aws import Aws
+from kit.fork_server import fork_server
 
 DOCS = Path(__file__).parents[2] / "docs"
 BIN = Path(sys.executable).parent
@@ -52,11 +53,15 @@ NOT_RUN: dict[str, str] = {
 
 
 class Night(NamedTuple):
-    """A night on embedded servers: the second before the bad writes, and the last second of them."""
+    """A night on embedded servers: the second before the bad writes, and the last second of them.
+
+    `commands`: where `backstream` is found.
+    """
 
     aws: Aws
     before: str
     after: str
+    commands: Path
 
     def told(self, text: str) -> str:
         """Returns a page's text with this night's moments. AssertionError if it names any other moment."""
@@ -73,7 +78,8 @@ class Reader:
         self._night = night
         self.folder = folder
         folder.mkdir()
-        self._environment = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(folder), "AWS_PAGER": "", **night.aws.environment}
+        path = f"{night.commands}:{BIN}:/usr/bin:/bin"
+        self._environment = {"PATH": path, "HOME": str(folder), "AWS_PAGER": "", **night.aws.environment}
         self._environment["BACKSTREAM_VAULT"] = VAULT
 
     def run(self, block: str) -> str:
@@ -119,11 +125,11 @@ def not_run(page: str) -> list[str]:
 @contextmanager
 def night() -> Iterator[Night]:
     """Makes the tables `flights` and `orders`, ruins some rows of both, lets others write, and captures all of it."""
-    with EmbeddedServers() as servers:
+    with EmbeddedServers() as servers, fork_server() as commands:
         aws = Aws(servers.environment())
         for table in ("flights", "orders"):
             put_rows(aws, table, [], created=True)
-            backstream(aws, "init", table, "--create-bucket", "--tenant-attribute", "tenant")
+            backstream(aws, commands, "init", table, "--create-bucket", "--tenant-attribute", "tenant")
         put_rows(aws, "flights", [_flight(each, "departed", "A4") for each in (*range(1540, 1560), 17)])
         put_rows(aws, "orders", [_order(each, "paid") for each in range(10, 30)])
         before = _next_second()
@@ -132,8 +138,8 @@ def night() -> Iterator[Night]:
         after = _next_second()
         put_rows(aws, "flights", [_flight(1546, "NaN", "B7"), _flight(1550, "arrived", "C1")])
         for table in ("flights", "orders"):
-            _prove(aws, table, after)
-        yield Night(aws, moment.iso(before), moment.iso(after))
+            _prove(aws, commands, table, after)
+        yield Night(aws, moment.iso(before), moment.iso(after), commands)
 
 
 def put_rows(aws: Aws, table: str, rows: Sequence[Mapping[str, Any]], *, created: bool = False) -> None:
@@ -151,11 +157,11 @@ def put_rows(aws: Aws, table: str, rows: Sequence[Mapping[str, Any]], *, created
         tables.put_item(TableName=table, Item=each)
 
 
-def backstream(aws: Aws, *words: str) -> str:
+def backstream(aws: Aws, commands: Path, *words: str) -> str:
     """Returns what a command prints on stdout. AssertionError with all of it if it fails."""
     environment = {"PATH": f"{BIN}:/usr/bin:/bin", "BACKSTREAM_VAULT": VAULT, **aws.environment}
     done = subprocess.run(
-        [str(BIN / "backstream"), *words], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [str(commands / "backstream"), *words], env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
@@ -185,10 +191,10 @@ def _next_second() -> int:
     return present
 
 
-def _prove(aws: Aws, table: str, second: int) -> None:
+def _prove(aws: Aws, commands: Path, table: str, second: int) -> None:
     """Captures a table's changes until the vault proves a second."""
     while True:
-        backstream(aws, "tail", table, "--until-caught-up")
-        found = json.loads(backstream(aws, "status", table, "--json"))
+        backstream(aws, commands, "tail", table, "--until-caught-up")
+        found = json.loads(backstream(aws, commands, "status", table, "--json"))
         if (found["window_to"] or "") >= moment.iso(second):
             return

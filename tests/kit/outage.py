@@ -25,7 +25,7 @@ from backstream.tables.streams import DynamoStream
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.images import image, key
-from kit.invocations import Invocation, timed_by
+from kit.invocations import LONG, Invocation, timed_by
 from kit.mapping import EventSourceMapping, Invoke, MappingSettings, Record, in_process
 from kit.proxy import FaultProxy
 from kit.scene import Ran, Scene, file_items, same
@@ -46,7 +46,7 @@ class Outage:
         self._file = scene.folder / "restored.json"
         self.clock = ManualClock(time.time())
         self._time = ManualClock()  # the function's, in an invocation
-        self.seconds = 8.0
+        self.seconds = LONG
         self.fails: Callable[[list[Record]], None] = lambda _: None
         self.poison: Callable[[Record], Record] = lambda record: record
         self._invoke = invoke or in_process(self._function)

@@ -479,7 +479,7 @@ def test_a_key_that_neither_table_has_is_an_error(scene: Scene, twin: str) -> No
 
 
 def test_three_damaged_rows_are_named_and_mended_and_nothing_else_is_touched(scene: Scene, twin: str, dynamodb: FaultProxy) -> None:
-    clean = scene.run("diff", scene.table, twin, "--json")
+    clean = scene.call("diff", scene.table, twin, "--json")
     assert clean.code == 0, clean.err
     assert {name: clean.json()[name] for name in COUNTS} == only(same=40)
     damage: list[Write] = [Put(image("row", 1, v={"N": "0"})), Delete(key("row", 2)), Put(image("stranger", 1))]

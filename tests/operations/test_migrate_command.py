@@ -154,7 +154,7 @@ def killed_each_row_once(scene: Scene, proxy: FaultProxy, rows: int, kills: int)
         assert now >= done
         done = now
     assert 0 < done < rows, "the kills came while it wrote"
-    ran = scene.run(*words, "--json")
+    ran = scene.call(*words, "--json")
     assert ran.code == 0, ran.err
     assert (ran.json()["changed"], ran.json()["already"]) == (rows - done, done)
     assert values(scene) == {number: str(number + 1) for number in range(rows)}

@@ -66,8 +66,8 @@ def test_hard_items_come_back_through_a_real_stream_to_a_table_in_place_and_to_a
     scene.delete(key("deep", 1))
 
     new = scene.table + "-then"
-    dry = scene.run("restore", scene.table, "--at", at, "--to", new, "--dry-run", "--json").json()
-    done = scene.run("restore", scene.table, "--at", at, "--to", new, "--json").json()
+    dry = scene.call("restore", scene.table, "--at", at, "--to", new, "--dry-run", "--json").json()
+    done = scene.call("restore", scene.table, "--at", at, "--to", new, "--json").json()
     assert (dry["put"], dry["dry_run"], done["put"], done["dry_run"]) == (len(then), True, len(then), False)
     assert same(scene.items(new), then)
 

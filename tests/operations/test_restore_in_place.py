@@ -366,7 +366,7 @@ def killed_and_gone_on_with(scene: Scene, proxy: FaultProxy, kills: int) -> None
         right.append(rows_as(scene, expected))
     assert right == sorted(right), "what was done stays done"
     assert 0 < right[-1] < ROWS, "the kills came while it wrote"
-    ran = scene.run(*words, "--json")
+    ran = scene.call(*words, "--json")
     assert (ran.code, ran.json()["put"], ran.json()["unchanged"]) == (0, ROWS - right[-1], right[-1]), ran.err
     assert same(scene.items(), expected)
     assert list(scene.folder.glob("backstream-restore-*")) == []
@@ -398,7 +398,7 @@ def test_ctrl_c_says_how_to_go_on(ruined: Scene) -> None:
     assert "--resume" in said
     (path,) = ruined.folder.glob("backstream-restore-*")
     assert path.name.removeprefix("backstream-restore-").removesuffix(".ndjson") in said
-    ran = ruined.run("restore", ruined.table, "--resume", path.stem.rpartition("-")[2], "--json")
+    ran = ruined.call("restore", ruined.table, "--resume", path.stem.rpartition("-")[2], "--json")
     assert ran.code == 0, ran.err
     assert same(ruined.items(), expected)
 

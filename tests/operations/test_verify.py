@@ -343,7 +343,7 @@ def test_the_command_on_real_servers(scene: Scene) -> None:
     scene.init()
     scene.put(*(image("row", number, v={"N": f"{number}.50"}) for number in range(30)))
     scene.tail()
-    clean = scene.run("verify", scene.table, "--json")
+    clean = scene.call("verify", scene.table, "--json")
     assert clean.code == 0, clean.err
     assert {name: clean.json()[name] for name in ("same", *KINDS)} == {**dict.fromkeys(KINDS, 0), "same": 30}
     assert clean.json()["keys"] == {kind: [] for kind in KINDS}
