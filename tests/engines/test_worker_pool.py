@@ -191,9 +191,9 @@ def test_workers_end_when_all_is_read(temporary: Path) -> None:
 
 @pytest.fixture(scope="module")
 def vault(tmp_path_factory: pytest.TempPathFactory) -> DirectoryStore:
-    """In a folder, and large enough for workers: 20,000 items and 60,000 changes."""
+    """In a folder, and large enough for workers: 12,000 items and 36,000 changes."""
     store = DirectoryStore(tmp_path_factory.mktemp("vault"), ManualClock())
-    big_vault.fill(big_vault.vault_in(store), 20_000, 60_000)
+    big_vault.fill(big_vault.vault_in(store), 12_000, 36_000)
     return store
 
 
@@ -203,7 +203,7 @@ def environment(temporary: Path, **more: str) -> Mapping[str, str]:
 
 
 def words(vault: DirectoryStore, path: Path) -> list[str]:
-    at = str(big_vault.last_second(60_000))
+    at = str(big_vault.last_second(36_000))
     return [COMMAND, "restore", big_vault.TABLE, "--vault", vault.url, "--at", at, "--to-file", str(path), "--allow-gap"]
 
 
@@ -281,7 +281,7 @@ def test_the_command_s_file_is_right_byte_for_byte(vault: DirectoryStore, tmp_pa
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     with (tmp_path / "out").open("rb") as lines:
-        big_vault.assert_restored(lines, newest_of(20_000, 60_000))
+        big_vault.assert_restored(lines, newest_of(12_000, 36_000))
     assert list(temporary.iterdir()) == []
 
 
