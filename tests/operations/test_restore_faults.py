@@ -87,7 +87,7 @@ def test_unprocessed_items_are_tried_again_until_all_are_there(scene: Scene, fee
     feed.deliver()
     rule = dynamodb.on(leave(0.5), operation="BatchWriteItem", when=every(3))
     new = scene.table + "-new"
-    ran = restore(scene, "--to", new)
+    ran = restore(scene, "--to", new, "--patience", "60")
     assert ran.code == 0, ran.err
     assert rule.fired > 3
     assert (ran.json()["put"], ran.json()["failed"]) == (ROWS + 400, 0)
