@@ -61,8 +61,17 @@ def opened(browser: Browser, server: Served) -> Page:
     return page
 
 
-@pytest.mark.timeout(900)  # eighteen looks of axe-core at whole pages
-def test_every_screen_is_accessible_and_fits_a_phone(browser: Browser, server: Served, orders: Orders) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "looked_at",
+    [
+        pytest.param({"timeline", "changes", "plan"}, id="some"),
+        pytest.param(None, id="every", marks=pytest.mark.soak),  # eighteen looks of axe-core at whole pages
+    ],
+)
+def test_every_screen_is_accessible_and_fits_a_phone(
+    browser: Browser, server: Served, orders: Orders, looked_at: set[str] | None
+) -> None:
     """With the variable SCREENS it also writes the pictures of the docs into that folder."""
     page = opened(browser, server)
     page.get_by_role("link", name="orders").click()
@@ -83,7 +92,10 @@ def test_every_screen_is_accessible_and_fits_a_phone(browser: Browser, server: S
         "drills": "/t/orders/drills",
     }
     found = list[str]()
+    assert looked_at is None or looked_at <= screens.keys()
     for name, path in screens.items():
+        if looked_at is not None and name not in looked_at:
+            continue
         page.set_viewport_size(DESK)
         page.emulate_media(color_scheme="light")
         page.goto(f"http://127.0.0.1:{server.port}{path}")
