@@ -21,13 +21,14 @@ from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.file_names import name_bytes
 from backstream.stores.memory import MemoryStore
-from backstream.vault import catalog, cloudtrail, findings
+from backstream.vault import catalog
+from backstream.vault.attribution import cloudtrail, findings
 from backstream.vault.aws_export import lines, manifests
 from backstream.vault.bases import Bases
 from backstream.vault.drills import Drills
 from backstream.vault.dumps.dump_pages import Pages, description_of
 from backstream.vault.dumps.dumps import Dump
-from backstream.vault.gaps import Gaps
+from backstream.vault.gaps.gaps import Gaps
 from backstream.vault.log import frames, positions, segments
 from backstream.vault.log.compacted import Compacted
 from backstream.vault.log.segments import Codec, SegmentHeader

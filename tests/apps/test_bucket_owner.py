@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.apps.bucket_owners import BucketOwners
+from backstream.apps.aws.bucket_owners import BucketOwners
 from backstream.errors import UsageError
 from backstream.vault import catalog as catalogs
 from kit.images import image

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import backstream
-from backstream.apps import aws, clients, config
+from backstream.apps import config
+from backstream.apps.aws import clients, services
 from backstream.apps.config import VAULT_VARIABLE
 from kit.aws import Aws
 from kit.deployable import run_in
@@ -40,7 +41,7 @@ CALL_ALL = """
 import json
 from functools import cached_property
 from botocore.client import BaseClient
-from backstream.apps.clients import BESIDE, Clients
+from backstream.apps.aws.clients import BESIDE, Clients
 from backstream.apps.config import Config
 class Sent(Exception):
     pass
@@ -132,7 +133,7 @@ def test_every_module_of_ours_can_be_imported(folder: Path) -> None:
 def test_every_client_that_the_configuration_makes_can_be_used(folder: Path) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c", "AWS_REGION": "us-west-2"}
     told = run_in(folder, CALL_ALL, keys)
-    sources = [inspect.getsource(each) for each in (aws, clients, config)]
+    sources = [inspect.getsource(each) for each in (services, clients, config)]
     named = set(re.findall(r'\.of\("([a-z0-9-]+)"', "".join(sources))) | {*clients.BESIDE}
     assert {"s3", "dynamodb"} < named <= SERVICES
     assert set(told["made_by_config"]) == named

@@ -12,7 +12,7 @@ from backstream.ports import Files
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
-from backstream.stores.s3 import S3Store
+from backstream.stores.s3.store import S3Store
 from kit.aws import Aws
 from kit.transports import s3_api
 

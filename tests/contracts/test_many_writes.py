@@ -12,7 +12,7 @@ from backstream.errors import AlreadyExists, BackstreamError, Failed
 from backstream.ports import ManyWrites, NewObject
 from backstream.stores.memory import MemoryStore
 from backstream.stores.retrying import RetryingStore
-from backstream.stores.s3 import S3Store
+from backstream.stores.s3.store import S3Store
 from backstream.stores.signed import SigningStore
 from kit.aws import Aws
 from kit.transports import s3_store

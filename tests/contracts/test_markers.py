@@ -12,8 +12,8 @@ from backstream.errors import AlreadyExists, Refused
 from backstream.ports import Markers, ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
-from backstream.stores.s3_boto import client_config
-from backstream.stores.s3_markers import S3Markers
+from backstream.stores.s3.boto import client_config
+from backstream.stores.s3.markers import S3Markers
 from kit.aws import Aws
 from kit.transports import s3_store
 

@@ -15,8 +15,8 @@ from backstream.clock import SystemClock
 from backstream.ports import Lock, ObjectStore, ObjectVersion, VersionRemover
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
-from backstream.stores.s3_boto import client_config
-from backstream.stores.s3_remover import S3Remover
+from backstream.stores.s3.boto import client_config
+from backstream.stores.s3.remover import S3Remover
 from kit.aws import Aws
 from kit.names import ODD_NAMES
 from kit.transports import s3_store

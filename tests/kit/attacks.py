@@ -17,7 +17,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
 from backstream.vault.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
 from backstream.vault.catalog import Catalog
-from backstream.vault.gaps import Gaps, note_of
+from backstream.vault.gaps.gaps import Gaps, note_of
 from backstream.vault.log import frames
 from backstream.vault.log.frames import FrameLine
 from backstream.vault.log.generation import Generation, Set

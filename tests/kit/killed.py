@@ -19,7 +19,7 @@ from typing import Any
 
 from backstream.apps.cli.main import call
 from backstream.stores.directory import DirectoryStore
-from backstream.stores.s3 import S3Store
+from backstream.stores.s3.store import S3Store
 from kit import eager_tail
 
 Method = Callable[..., Any]

@@ -12,7 +12,7 @@ from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock

@@ -16,10 +16,10 @@ import msgspec
 import uvicorn
 
 from backstream.apps.config import Config
+from backstream.apps.web.access.sessions import Secrets
+from backstream.apps.web.access.settings import WebSettings, hosts_of
 from backstream.apps.web.application import Application
 from backstream.apps.web.server import uvicorn_config
-from backstream.apps.web.sessions import Secrets
-from backstream.apps.web.settings import WebSettings, hosts_of
 from backstream.ports import Clock, ObjectStore, Table
 
 PATIENCE = 240.0

@@ -9,7 +9,7 @@ from typing import Any
 from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
-from backstream.stores.s3 import S3Store
+from backstream.stores.s3.store import S3Store
 
 
 def spoil(store: ObjectStore, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> str:

@@ -9,10 +9,10 @@ from botocore.config import Config
 from backstream.clock import SystemClock
 from backstream.model.values.object_limits import Limit, unlimited
 from backstream.ports import Clock
-from backstream.stores.s3 import S3Store
-from backstream.stores.s3_api import S3Api
-from backstream.stores.s3_boto import BotoApi, client_config
-from backstream.stores.s3_http import over_http
+from backstream.stores.s3.api import S3Api
+from backstream.stores.s3.boto import BotoApi, client_config
+from backstream.stores.s3.http import over_http
+from backstream.stores.s3.store import S3Store
 from backstream.tables import raw_http
 from backstream.tables.raw import RawApi
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -68,7 +68,7 @@ def s3_store(
     hasty: bool = False,
     within: float = HASTE_OF_S3,
 ) -> S3Store:
-    """A store in a bucket. `hasty`, `within`: see `s3_api`."""
+    """A store in a bucket. `hasty`, `within`: see `s3.api`."""
     return S3Store(s3_api(aws, bucket, transport, url=url, hasty=hasty, within=within), prefix, CLOCK)
 
 

@@ -17,8 +17,8 @@ from backstream.model.calls.cloudtrail import CallTarget
 from backstream.ports import ListedFiles, ListedObject, StoredObject
 from backstream.stores.folder import FolderFiles
 from backstream.stores.memory import MemoryStore
-from backstream.vault import cloudtrail
-from backstream.vault.cloudtrail import Trail
+from backstream.vault.attribution import cloudtrail
+from backstream.vault.attribution.cloudtrail import Trail
 from kit.clock import ManualClock
 from kit.cloudtrail import ACCOUNT, file_body, file_name, region_folder
 from kit.images import SCHEMA

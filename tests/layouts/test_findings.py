@@ -12,8 +12,8 @@ import pytest
 from backstream.errors import Damaged
 from backstream.operations.inspect.actors import Actors, AttributedEntry
 from backstream.stores.memory import MemoryStore
-from backstream.vault import findings
-from backstream.vault.findings import AttributionStore, Caller, Found, KeptFinding, better
+from backstream.vault.attribution import findings
+from backstream.vault.attribution.findings import AttributionStore, Caller, Found, KeptFinding, better
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "actors-1" / "20261123T041533Z-20261123T041540Z_3_5dd53e91c5487c1a.ndjson.zst"

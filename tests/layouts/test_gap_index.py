@@ -10,10 +10,10 @@ import pytest
 
 from backstream.errors import Damaged
 from backstream.stores.memory import MemoryStore
-from backstream.vault import gaps as gaps_module
-from backstream.vault.gap import Gap
-from backstream.vault.gap_index import FoldedGap, GapIndex, GapIndexes
-from backstream.vault.gaps import Gaps
+from backstream.vault.gaps import gaps as gaps_module
+from backstream.vault.gaps.gap import Gap
+from backstream.vault.gaps.gaps import Gaps
+from backstream.vault.gaps.index import FoldedGap, GapIndex, GapIndexes
 from kit.clock import ManualClock
 from kit.counted import CountedStore
 

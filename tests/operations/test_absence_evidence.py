@@ -12,9 +12,9 @@ from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import NO_SEQUENCE, SCANNED, Entry
 from backstream.model.window import KnownGap, Older, Start, Window
 from backstream.operations.restore import InPlace, RestoreRequest
-from backstream.operations.restore.deletes import needed
-from backstream.operations.restore.evidence import AbsenceEvidence, LaterInLog, first_after
-from backstream.operations.restore.row_states import RowCounts, RowState
+from backstream.operations.restore.states.deletes import needed
+from backstream.operations.restore.states.evidence import AbsenceEvidence, LaterInLog, first_after
+from backstream.operations.restore.states.row_states import RowCounts, RowState
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock

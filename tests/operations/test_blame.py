@@ -22,8 +22,8 @@ from backstream.operations.bulk.progress import Silent
 from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.inspect.actors import Actors
 from backstream.stores.memory import MemoryStore
+from backstream.vault.attribution.cloudtrail import Trail
 from backstream.vault.catalog import Layout
-from backstream.vault.cloudtrail import Trail
 from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.cloudtrail import (

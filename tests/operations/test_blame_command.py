@@ -16,7 +16,7 @@ from backstream.model import moment
 from backstream.model.calls.attribution import TOLERANCE
 from backstream.tables.memory import TTL_ACTOR
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit.cloudtrail import Table, deliver, file_body, file_name, region_folder, service, session, user, where, write
 from kit.feed import Feed
 from kit.images import image, key

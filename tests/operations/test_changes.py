@@ -32,7 +32,7 @@ from backstream.operations.changes.seen import Times, record
 from backstream.operations.changes.sorting import TimeSorter
 from backstream.ports import Put
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key

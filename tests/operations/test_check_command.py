@@ -15,7 +15,7 @@ from backstream.operations.base.backfill import BackfillContext, backfill, scan_
 from backstream.operations.base.compact import compact
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit import images
 from kit.clock import ManualClock
 from kit.lived import LOG, key, lived, names, told

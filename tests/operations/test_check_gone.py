@@ -21,7 +21,7 @@ from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit.clock import ManualClock
 from kit.lived import GENERATIONS, live, lived, names
 from kit.losing import lose

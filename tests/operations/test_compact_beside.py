@@ -21,7 +21,7 @@ from backstream.ports import ObjectStore
 from backstream.stores.directory import DirectoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.segments import SegmentKind
 from kit.clock import ManualClock
 from kit.lived import LOG, SMALL, all_changes, changes, deliver, hidden, key, live, lived, state

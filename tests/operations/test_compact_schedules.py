@@ -42,12 +42,12 @@ from kit.stepping import Choose, Inline, Play, Step, contents, copy_of
 POOLS = (
     "operations.base.compact.run",
     "operations.capture.redrive",
-    "operations.restore.foreign_objects",
+    "operations.restore.states.foreign_objects",
     "engine.local.local_partitions",
     "engine.local.worker_pool",
-    "vault.arrivals",
-    "vault.failure_destination",
-    "vault.gaps",
+    "vault.gaps.arrivals",
+    "vault.gaps.failure_destination",
+    "vault.gaps.gaps",
     "vault.item_states",
     "vault.table_vault",
 )

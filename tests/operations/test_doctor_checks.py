@@ -19,7 +19,7 @@ from backstream.ports import Account, Described, TableFacts
 from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.segments import SegmentKind
 from kit import deployed, drills, images
 from kit.clock import ManualClock

@@ -25,7 +25,7 @@ from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.item_states import newest_each
 from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock

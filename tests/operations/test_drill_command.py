@@ -15,7 +15,7 @@ from zstandard import ZstdDecompressor
 
 from backstream.model import moment_arguments
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit.feed import Feed
 from kit.images import image
 from kit.proxy import FaultProxy, Hold, answer, first, lose_answer

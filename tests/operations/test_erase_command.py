@@ -17,7 +17,7 @@ from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Put
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit import images
 from kit.canary import CANARY, found_in
 from kit.clock import ManualClock

@@ -29,7 +29,7 @@ from backstream.ports import Put
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.columns import ColumnStore
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit import images
 from kit.clock import ManualClock
 from kit.lived import SMALL

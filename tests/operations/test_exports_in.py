@@ -19,7 +19,7 @@ from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.stores.folder import FolderFiles
 from backstream.vault.aws_export import ExportWriter
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.segments import Codec
 from kit.exports import seal
 from kit.feed import Feed

@@ -19,7 +19,7 @@ from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.coverage import Coverage
-from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.gaps.gaps import Gap, Gaps
 from backstream.vault.images import images_for
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault

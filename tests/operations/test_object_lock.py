@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backstream.stores.s3_boto import client_config
+from backstream.stores.s3.boto import client_config
 from kit import images
 from kit.aws import Aws
 from kit.canary import CANARY, found_in

@@ -12,7 +12,7 @@ from backstream.model import moment
 from backstream.operations.together import quiet as quiets
 from backstream.operations.together.quiet import quiet
 from backstream.stores.memory import MemoryStore
-from backstream.vault.gap import Gap
+from backstream.vault.gaps.gap import Gap
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import image

@@ -12,7 +12,7 @@ from backstream.operations.inspect.check import records
 from backstream.operations.inspect.history import show, tell
 from backstream.operations.inspect.status import status
 from backstream.stores.memory import MemoryStore
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 from kit import long_vault
 from kit.clock import ManualClock

@@ -12,7 +12,7 @@ import pytest
 from backstream.model import moment
 from backstream.model.tables.creation import on_demand
 from backstream.ports import Put
-from backstream.vault.gap import Gap
+from backstream.vault.gaps.gap import Gap
 from kit.images import SCHEMA, image
 from kit.ledger import TABLES, Shop, orders_without_ledger
 from kit.proxy import FaultProxy, answer

@@ -18,7 +18,7 @@ from backstream.operations.revert.fitting import Fitting
 from backstream.operations.revert.planning import make_plan
 from backstream.ports import TableFacts, Write
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit.images import SCHEMA, image, key
 from kit.losing import lose
 from kit.shop import BAD, GOOD, AnotherTable, Shop, number

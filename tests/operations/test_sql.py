@@ -23,7 +23,7 @@ from backstream.operations.sql.spans import Span, asked_for
 from backstream.ports import Clock, Delete, ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 from kit import images, long_vault
 from kit.clock import ManualClock

@@ -12,7 +12,7 @@ from backstream.apps.aws_lambda import handler
 from backstream.model import moment, moment_arguments
 from backstream.model.window import Start, Window
 from backstream.operations.inspect import safety
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit.feed import Feed
 from kit.images import image, key
 from kit.records import lambda_record

@@ -17,7 +17,7 @@ from backstream.operations.inspect.history import show
 from backstream.operations.inspect.status import Status, status
 from backstream.ports import ListedObject, ObjectVersion, RecordsPage
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.log import ChangeLog
 from backstream.vault.log.segments import Codec, SegmentKind
 from backstream.vault.table_vault import TableVault

@@ -25,7 +25,7 @@ from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.gaps.gaps import Gap, Gaps
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.attacks import REMAIN, TABLE, Attack, Attacker

@@ -26,7 +26,7 @@ from backstream.tables.memory import MemoryTable
 from backstream.vault.aws_export import Export, ExportWriter
 from backstream.vault.catalog import Layout
 from backstream.vault.coverage import RestoreBase
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.item_states import newest_each
 from backstream.vault.log.segments import Codec
 from backstream.vault.table_vault import TableVault

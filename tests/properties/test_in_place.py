@@ -21,7 +21,7 @@ from backstream.ports import Put
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import SCHEMA, image, key

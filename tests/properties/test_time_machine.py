@@ -41,7 +41,7 @@ from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ChangeStream, Clock, Delete, ObjectStore, Put, ScanPage, Table
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
-from backstream.stores.s3 import S3Store
+from backstream.stores.s3.store import S3Store
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
 from backstream.vault.coverage import RestoreBase

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from backstream.errors import Damaged, Unavailable
-from backstream.stores.s3_http import HttpApi
+from backstream.stores.s3.http import HttpApi
 from backstream.transport.messages import HttpRequest, Reply
 
 ROW = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backstream.stores import listings
+from backstream.stores.s3 import listings
 
 VERSION = (
     "<Version><Key>{key}</Key><VersionId>v{number}</VersionId><IsLatest>{latest}</IsLatest><LastModified>2026-11-30T00:00:{second}.000Z"

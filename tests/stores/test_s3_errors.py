@@ -28,10 +28,10 @@ from backstream.errors import (
 )
 from backstream.model.values import object_limits
 from backstream.ports import ObjectStore, StoredObject, Tag
-from backstream.stores.s3 import S3Store
-from backstream.stores.s3_api import S3Api
-from backstream.stores.s3_boto import create_bucket
-from backstream.stores.s3_http import HttpApi
+from backstream.stores.s3.api import S3Api
+from backstream.stores.s3.boto import create_bucket
+from backstream.stores.s3.http import HttpApi
+from backstream.stores.s3.store import S3Store
 from backstream.transport.messages import HttpRequest, NoAnswer, Reply
 from kit.aws import Aws
 from kit.each import get_one

@@ -12,11 +12,11 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 
-from backstream.apps.aws import TRANSPORT_VARIABLE
+from backstream.apps.aws.services import TRANSPORT_VARIABLE
 from backstream.apps.config import Config as Parts
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
-from backstream.stores.s3_boto import client_config
+from backstream.stores.s3.boto import client_config
 from backstream.transport.chain import SessionCredentials, bucket_endpoint, wire
 from backstream.transport.curl import Curl
 from backstream.transport.lines import Connections

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backstream.apps.web.settings import WebSettings
+from backstream.apps.web.access.settings import WebSettings
 from backstream.model import moment
 from kit.orders import Orders
 from kit.served import Served, served

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.apps.web.settings import WebSettings
+from backstream.apps.web.access.settings import WebSettings
 from backstream.model.values import wire
 from backstream.operations.revert.plan_file import Plan
 from backstream.tables.memory import MemoryTable

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from backstream.apps.web import guard, slow_clients
-from backstream.apps.web.sessions import ByHeader, ByPassword
-from backstream.apps.web.settings import WebSettings, check_listening, is_loopback
+from backstream.apps.web.access import guard, slow_clients
+from backstream.apps.web.access.sessions import ByHeader, ByPassword
+from backstream.apps.web.access.settings import WebSettings, check_listening, is_loopback
 from backstream.errors import Refused, UsageError
 from backstream.ports import Put
 from kit import images

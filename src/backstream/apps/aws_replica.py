@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
+from backstream.apps.aws.locations import TablePlace
 from backstream.apps.config import Config
 from backstream.apps.lambdas import invocation, legacy_env
 from backstream.apps.lambdas.batch_log import NAMED, lag_of, put
 from backstream.apps.lambdas.failed_records import identifiers
 from backstream.apps.lambdas.invocation import Context
 from backstream.apps.lambdas.legacy_env import Turnover
-from backstream.apps.locations import TablePlace
 from backstream.apps.monitoring.emf import Measured, Metric, emf_fields
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, MalformedRecord, Unavailable, UsageError

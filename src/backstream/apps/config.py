@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from backstream import private_files
-from backstream.apps.bucket_owners import BucketOwners
+from backstream.apps.aws.bucket_owners import BucketOwners
+from backstream.apps.aws.locations import TablePlace, limit_of, place_of
 from backstream.apps.engines import LOCAL, EngineChoice, EngineKind
-from backstream.apps.locations import TablePlace, limit_of, place_of
 from backstream.apps.signing.keys import Keys
 from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
@@ -47,15 +47,15 @@ from backstream.ports import (
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
-from backstream.stores.s3 import S3Store
+from backstream.stores.s3.store import S3Store
 from backstream.vault.catalog import Catalog
 from backstream.vault.table_vault import TableVault
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-    from backstream.apps.aws import Aws
-    from backstream.stores.s3_api import Whose
+    from backstream.apps.aws.services import Aws
+    from backstream.stores.s3.api import Whose
     from backstream.tables.kinesis import KinesisStream
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
@@ -395,5 +395,5 @@ class Config:
 
         Their module is loaded now, by its name: botocore comes with it and takes longer than everything else.
         """
-        made: Aws = import_module("backstream.apps.aws").Aws(self._at, self.clock, self._answer_within)
+        made: Aws = import_module("backstream.apps.aws.services").Aws(self._at, self.clock, self._answer_within)
         return made

@@ -11,9 +11,9 @@ import msgspec
 
 from backstream.apps.config import STORE_PATIENCE, Config
 from backstream.apps.engines import EngineKind, choice_of
-from backstream.apps.late import LateMethods
-from backstream.apps.selecting import Among, members, select
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.loading.late import LateMethods
+from backstream.apps.selection.selecting import Among, members, select
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Duration, Key, Moment, key_of, moment_of, objectives_of, second_of
 from backstream.errors import UsageError
 from backstream.model import object_lock as object_locks
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.changes import Changing
     from backstream.apps.verbs.doctoring import Doctor
     from backstream.apps.verbs.erasing import Erasing
-    from backstream.apps.verbs.exports import Exporting
-    from backstream.apps.verbs.lakes import Lakes
     from backstream.apps.verbs.migrations import Migrating
     from backstream.apps.verbs.proving import Proving
-    from backstream.apps.verbs.querying import Querying, SqlSession
     from backstream.apps.verbs.restores import Restoring
     from backstream.apps.verbs.retaining import Retaining
     from backstream.apps.verbs.reverts import Reverting
+    from backstream.apps.verbs.tabular.exports import Exporting
+    from backstream.apps.verbs.tabular.lakes import Lakes
+    from backstream.apps.verbs.tabular.querying import Querying, SqlSession
     from backstream.apps.verbs.together import Together
     from backstream.operations.bulk.progress import Progress
     from backstream.operations.capture.many_tails import TableResult
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 VERBS = "backstream.apps.verbs"
 DOCTOR = f"{VERBS}.doctoring"
-QUERYING = f"{VERBS}.querying"
+QUERYING = f"{VERBS}.tabular.querying"
 
 # The methods of `TableBackup` that are defined in other classes.
 METHODS = {
@@ -59,9 +59,9 @@ METHODS = {
     **dict.fromkeys(("migrate", "resume_migration", "undo_migration"), f"{VERBS}.migrations:Migrating"),
     **dict.fromkeys(("changes",), f"{VERBS}.changes:Changing"),
     **dict.fromkeys(("revert", "plan_revert", "apply_plan", "resume_revert", "undo_revert"), f"{VERBS}.reverts:Reverting"),
-    **dict.fromkeys(("sql",), f"{VERBS}.querying:Querying"),
-    **dict.fromkeys(("export_changes", "export_state", "restore_export"), f"{VERBS}.exports:Exporting"),
-    **dict.fromkeys(("append_to_iceberg", "replace_in_iceberg", "iceberg_orphans"), f"{VERBS}.lakes:Lakes"),
+    **dict.fromkeys(("sql",), f"{VERBS}.tabular.querying:Querying"),
+    **dict.fromkeys(("export_changes", "export_state", "restore_export"), f"{VERBS}.tabular.exports:Exporting"),
+    **dict.fromkeys(("append_to_iceberg", "replace_in_iceberg", "iceberg_orphans"), f"{VERBS}.tabular.lakes:Lakes"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
     **dict.fromkeys(("erase", "verify_erasure", "erasures"), f"{VERBS}.erasing:Erasing"),

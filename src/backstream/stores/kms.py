@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstream.boto_errors import boto_errors
 from backstream.errors import Failed, UsageError
-from backstream.stores.failures import named
+from backstream.stores.s3.failures import named
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

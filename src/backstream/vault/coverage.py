@@ -24,11 +24,11 @@ from backstream.model.window import (
     Window,
 )
 from backstream.vault import bases
-from backstream.vault.arrivals import Arrivals
 from backstream.vault.bases import Base, Bases
 from backstream.vault.catalog import Catalog
-from backstream.vault.failure_destination import Destination
-from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.gaps.arrivals import Arrivals
+from backstream.vault.gaps.failure_destination import Destination
+from backstream.vault.gaps.gaps import Gap, Gaps
 from backstream.vault.log.compacted import Compacted
 from backstream.vault.log.log import ChangeLog, LogListing
 from backstream.vault.log.segments import SegmentKind
@@ -282,7 +282,7 @@ class Coverage:
         return [*(gap for gap in gaps if gap.key is not None), *self._arrivals.not_held(self._gaps.unexplained(whole))]
 
     def fold_gaps(self) -> int:
-        """Folds the records of gaps into an index, if there are many. Returns the number of records. See `vault.gap_index`."""
+        """Folds the records of gaps into an index, if there are many. Returns the number of records. See `vault.gaps.index`."""
         return self._gaps.fold(self.not_closed)
 
     def held_all_along(self, received: float) -> set[tuple[str, str]]:

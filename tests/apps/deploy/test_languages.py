@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstream.apps.deploy import yaml_text
-from backstream.apps.deploy.hcl import Block, lines, quoted
+from backstream.apps.deploy.terraform.hcl import Block, lines, quoted
 from kit import templates
 
 TEXTS = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=20) | st.sampled_from(

@@ -19,7 +19,7 @@ from backstream.apps.deploy import AlarmsPer, ChangeSource, Choices, Format, des
 from backstream.apps.deploy.choices import MANY
 from backstream.apps.deploy.cloudformation import document
 from backstream.apps.deploy.ids import LONGEST, SHORTEST, id_of, short_id_of
-from backstream.apps.deploy.terraform_values import snake
+from backstream.apps.deploy.terraform.values import snake
 from kit import hcl, templates
 from kit.aws import Aws
 from kit.aws_cli import aws_cli

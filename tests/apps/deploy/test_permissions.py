@@ -21,7 +21,7 @@ from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from backstream.vault.bases import Bases
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gaps
+from backstream.vault.gaps.gaps import Gaps
 from backstream.vault.log.compacted import Compacted
 from kit import images, templates
 from kit.aws import Aws

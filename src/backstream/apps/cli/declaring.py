@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.model import moment_arguments
 from backstream.model.values.item_text import ItemText
 

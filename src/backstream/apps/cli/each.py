@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from backstream.apps import library
 from backstream.apps.cli.output import as_array, as_json, hint, notice, out
-from backstream.apps.selecting import Among
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.selecting import Among
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.errors import BackstreamError
 
 _Answer = TypeVar("_Answer")

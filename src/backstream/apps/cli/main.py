@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from backstream.apps import plain_http
+from backstream.apps.aws import plain_http
 from backstream.apps.cli import completion
 from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.declaring import HELP

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.engines import EngineKind
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.table_selection import TableSelection
 
 TableName = Annotated[str, Argument(metavar="TABLE", help="The DynamoDB table's name.", show_default=False)]
 Tables = Annotated[TableSelection, Argument(metavar="TABLE...", help="The DynamoDB tables' names.")]

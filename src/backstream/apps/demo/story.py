@@ -19,7 +19,7 @@ from backstream.apps.demo.night import CREATED, DELETED, TOUCHED, UPDATED, WHERE
 from backstream.apps.demo.proof import Copy
 from backstream.apps.demo.shell import Job, Shell, environment
 from backstream.apps.embedded import EmbeddedServers
-from backstream.apps.screens_installed import check_installed
+from backstream.apps.loading.screens_installed import check_installed
 from backstream.clock import SystemClock
 from backstream.errors import Failed
 from backstream.model import moment

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backstream.apps.deploy import alarms, functions, replica, roles, sizes, spark, storage, tables
+from backstream.apps.deploy import functions, replica, roles, sizes, spark, storage, tables
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, text
+from backstream.apps.deploy.monitoring import alarms
 from backstream.apps.deploy.tables import Target
 from backstream.errors import UsageError
 from backstream.version import __version__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backstream.apps.deploy import alarms, functions, roles, storage, tables
+from backstream.apps.deploy import functions, roles, storage, tables
 from backstream.apps.deploy.choices import REGION, Choices
 from backstream.apps.deploy.expressions import (
     DeploymentDescription,
@@ -19,6 +19,7 @@ from backstream.apps.deploy.expressions import (
     Value,
     text,
 )
+from backstream.apps.deploy.monitoring import alarms
 from backstream.apps.deploy.tables import Target
 from backstream.version import __version__
 

@@ -16,7 +16,7 @@ DRILL_ID = 8  # characters: operations/drill/run.py
 # With more tables, or long names, a role's policies would exceed IAM's limit (see sizes.py): then they cover what belongs to any
 # table.
 NAMED_TABLES = 10
-# These are the catalog, and the object beside it that shows whether the server knows conditions: stores/s3.py.
+# These are the catalog, and the object beside it that shows whether the server knows conditions: stores/s3/store.py.
 CATALOGS = ("catalog.json", "catalog.json.if-match")
 
 SCRATCH = [f"dynamodb:{each}" for each in ("CreateTable", "DescribeTable", "BatchWriteItem", "Scan", "DeleteTable")]

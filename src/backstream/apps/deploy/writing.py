@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from backstream.apps.deploy import cloudformation, terraform
+from backstream.apps.deploy import cloudformation
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.description import describe
+from backstream.apps.deploy.terraform import module
 
 
 class Format(StrEnum):
@@ -22,5 +23,5 @@ def template(choices: Choices, format: Format = Format.YAML) -> str:  # noqa: A0
 
     Raises UsageError for impossible choices.
     """
-    written = {Format.YAML: cloudformation.as_yaml, Format.JSON: cloudformation.as_json, Format.HCL: terraform.as_hcl}
+    written = {Format.YAML: cloudformation.as_yaml, Format.JSON: cloudformation.as_json, Format.HCL: module.as_hcl}
     return written[format](describe(choices))

@@ -17,7 +17,7 @@ from backstream.errors import UsageError
 from backstream.model import moment
 from backstream.model.tables.naming import Naming
 from backstream.vault.catalog import Catalog
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 
 VAULT = "BACKSTREAM_VAULT"

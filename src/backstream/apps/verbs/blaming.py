@@ -12,7 +12,7 @@ from backstream.operations.blame import Blamed, BlameFinding, BlameRequest
 from backstream.operations.blame.run import target_of
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes.window import ChangeWindow
-from backstream.vault.cloudtrail import Trail
+from backstream.vault.attribution.cloudtrail import Trail
 
 
 class Blaming:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from backstream.apps.config import Config
-from backstream.apps.selecting import select
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.selecting import select
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.capturing import Capturing
 from backstream.operations.capture.many_tails import SETTINGS, ManyTails, TableResult
 from backstream.operations.capture.shards import Share, Wrote

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from backstream.apps.aws.locations import TablePlace
 from backstream.apps.config import Config
-from backstream.apps.locations import TablePlace
 from backstream.apps.verbs.arguments import SEGMENTS, Key, resumable_folder, url_of
 from backstream.errors import UsageError
 from backstream.model.values.key_arguments import parse_key

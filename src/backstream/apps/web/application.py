@@ -11,10 +11,10 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from backstream.apps.config import Config
-from backstream.apps.web.guard import Guard
+from backstream.apps.web.access.guard import Guard
+from backstream.apps.web.access.sessions import Secrets
+from backstream.apps.web.access.settings import WebSettings, doorkeeper_of
 from backstream.apps.web.screens import drills, item, plan, runs, state, table, tables
-from backstream.apps.web.sessions import Secrets
-from backstream.apps.web.settings import WebSettings, doorkeeper_of
 from backstream.apps.web.site import Site
 from backstream.apps.web.static_files import StaticFiles
 from backstream.errors import BackstreamError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from backstream.apps.config import Config
+from backstream.apps.web.access.guard import App
+from backstream.apps.web.access.sessions import Secrets
+from backstream.apps.web.access.settings import WebSettings
 from backstream.apps.web.application import Application
-from backstream.apps.web.guard import App
-from backstream.apps.web.sessions import Secrets
-from backstream.apps.web.settings import WebSettings
 from backstream.errors import Refused, UsageError
 
 LEAST = 32  # bytes of a secret

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backstream.apps.web import values
-from backstream.apps.web.privacy import ShownValue
+from backstream.apps.web.access.privacy import ShownValue
 from backstream.model.values import wire
 
 ADDED, REMOVED, CHANGED, SAME = "added", "removed", "changed", "same"

@@ -11,7 +11,7 @@ import msgspec
 from backstream import private_files
 from backstream.apps.verbs.arguments import resumable_folder
 from backstream.apps.web import command_lines
-from backstream.apps.web.jobs import BackgroundTask
+from backstream.apps.web.background.jobs import BackgroundTask
 from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site
 from backstream.errors import Failed, UsageError

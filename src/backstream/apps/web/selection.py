@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from backstream.apps.verbs.changes import asked_of
-from backstream.apps.web.privacy import Privacy
+from backstream.apps.web.access.privacy import Privacy
 from backstream.errors import UsageError
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.operations.changes import ChangeCriteria

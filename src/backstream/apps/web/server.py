@@ -10,11 +10,11 @@ import msgspec
 import uvicorn
 
 from backstream.apps.config import Config
+from backstream.apps.web.access.guard import Guard
+from backstream.apps.web.access.sessions import Secrets
+from backstream.apps.web.access.settings import WebSettings, check_listening, hosts_of
+from backstream.apps.web.access.slow_clients import ImpatientProtocol
 from backstream.apps.web.application import Application
-from backstream.apps.web.guard import Guard
-from backstream.apps.web.sessions import Secrets
-from backstream.apps.web.settings import WebSettings, check_listening, hosts_of
-from backstream.apps.web.slow_clients import ImpatientProtocol
 from backstream.errors import Failed
 
 MOST_AT_ONCE = 200  # connections; more are told to come back

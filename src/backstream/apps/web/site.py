@@ -14,15 +14,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup, Vault
 from backstream.apps.web import command_lines, values
-from backstream.apps.web.jobs import BackgroundTask, Jobs
-from backstream.apps.web.privacy import Privacy
-from backstream.apps.web.remembered import Remembered
-from backstream.apps.web.sessions import Secrets, Visitor
-from backstream.apps.web.settings import WebSettings
+from backstream.apps.web.access.privacy import Privacy
+from backstream.apps.web.access.remembered import Remembered
+from backstream.apps.web.access.sessions import Secrets, Visitor
+from backstream.apps.web.access.settings import WebSettings
+from backstream.apps.web.background.jobs import BackgroundTask, Jobs
+from backstream.apps.web.background.stopping import StopToken, stoppable
+from backstream.apps.web.background.work import Work
+from backstream.apps.web.history.timeline import SegmentNames
 from backstream.apps.web.states import States
-from backstream.apps.web.stopping import StopToken, stoppable
-from backstream.apps.web.timeline import SegmentNames
-from backstream.apps.web.work import Work
 from backstream.errors import BackstreamError, NotFound, Refused, Unavailable, UsageError
 from backstream.model import moment
 from backstream.model.objectives import in_words

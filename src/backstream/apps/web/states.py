@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.apps.web.jobs import BackgroundTask, Jobs
+from backstream.apps.web.background.jobs import BackgroundTask, Jobs
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.state import State
 from backstream.errors import BackstreamError, Failed
@@ -20,7 +20,7 @@ from backstream.model.changes.entry import Entry, from_line, to_line
 from backstream.model.tables import naming
 from backstream.model.values import wire
 from backstream.operations.inspect import safety
-from backstream.operations.restore.nearest import scalar
+from backstream.operations.restore.states.nearest import scalar
 from backstream.ports import Clock
 from backstream.vault.catalog import Catalog
 from backstream.vault.table_vault import TableVault

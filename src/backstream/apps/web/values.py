@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps.web.privacy import ShownValue
+from backstream.apps.web.access.privacy import ShownValue
 from backstream.model.values.decoding import UNDECODABLE
 
 MASKED = "(masked)"

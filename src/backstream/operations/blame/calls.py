@@ -18,8 +18,8 @@ from backstream.model.calls.cloudtrail import Call, CallTarget, TrailOwner
 from backstream.operations.blame.report import UnreadableFile
 from backstream.operations.blame.unkeyed import Unkeyed
 from backstream.operations.bulk.progress import Progress
-from backstream.vault import cloudtrail
-from backstream.vault.cloudtrail import HOUR, Trail, TrailFile
+from backstream.vault.attribution import cloudtrail
+from backstream.vault.attribution.cloudtrail import HOUR, Trail, TrailFile
 
 READERS = 8
 _NAMED = 3  # of what is wrong within one file

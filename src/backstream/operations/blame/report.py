@@ -10,7 +10,7 @@ import msgspec
 from backstream.model import moment
 from backstream.model.calls.attribution import TOLERANCE, AttributionStatus, AttributionVerdict, Made
 from backstream.model.calls.cloudtrail import Call
-from backstream.vault.findings import Caller, KeptFinding
+from backstream.vault.attribution.findings import Caller, KeptFinding
 
 DELIVERY = 900  # seconds within which CloudTrail delivers most events: AWS's word is "about 15 minutes"
 

@@ -28,8 +28,8 @@ from backstream.operations.changes.sorting import TimeSorter
 from backstream.operations.changes.window import ChangeWindow, check
 from backstream.operations.inspect import safety
 from backstream.ports import Clock
-from backstream.vault.cloudtrail import HOUR, Trail, missing
-from backstream.vault.findings import MOST, Found, KeptFinding
+from backstream.vault.attribution.cloudtrail import HOUR, Trail, missing
+from backstream.vault.attribution.findings import MOST, Found, KeptFinding
 from backstream.vault.table_vault import TableVault
 
 MARGIN = 60  # seconds around the window whose changes are looked at too: a call near its edge may be theirs

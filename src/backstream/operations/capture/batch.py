@@ -22,7 +22,7 @@ from backstream.operations.capture import durable
 from backstream.operations.setup.sources import record_ties
 from backstream.ports import Images, ManyImages, Tag
 from backstream.vault.catalog import Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.images import images_for
 from backstream.vault.log.log import DAY
 from backstream.vault.log.segments import SegmentKind

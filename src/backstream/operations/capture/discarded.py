@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backstream.errors import BackstreamError, MissingObject
-from backstream.vault.failure_destination import Destination
+from backstream.vault.gaps.failure_destination import Destination
 from backstream.vault.table_vault import TableVault
 
 

@@ -28,7 +28,7 @@ from backstream.operations.setup.settings import SettingsWatch
 from backstream.operations.setup.sources import check_destination, label_of
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 from backstream.vault.catalog import Catalog
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.log import DAY
 from backstream.vault.table_vault import TableVault
 

@@ -23,7 +23,7 @@ from backstream.operations.capture.shards import (
     wrote_of,
 )
 from backstream.ports import RecordsPage, Shard
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.log import LATE
 from backstream.vault.log.positions import Position
 

@@ -6,7 +6,7 @@ A tail writes at least every minute; a function writes nothing while nothing cha
 from __future__ import annotations
 
 from backstream.operations.setup.identity import proven_until
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.log import DAY
 from backstream.vault.log.segments import Segment, SegmentKind
 from backstream.vault.table_vault import TableVault

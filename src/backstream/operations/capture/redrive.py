@@ -22,7 +22,7 @@ from backstream.operations.capture.outage import record_absence
 from backstream.operations.inspect.explained_gaps import try_to_note
 from backstream.operations.setup.identity import NOBODY, Lookup, recognise
 from backstream.ports import Clock
-from backstream.vault.failure_destination import Destination, FailedBatch
+from backstream.vault.gaps.failure_destination import Destination, FailedBatch
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 

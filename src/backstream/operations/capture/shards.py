@@ -13,7 +13,7 @@ from backstream.errors import BackstreamError, IteratorExpired, NotFound, Record
 from backstream.model import moment
 from backstream.model.changes.change import MICROS, Change
 from backstream.ports import ChangeStream, Clock, RecordsPage, Shard
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.log import DAY
 from backstream.vault.log.positions import Position, Positions
 

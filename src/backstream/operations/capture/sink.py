@@ -12,7 +12,7 @@ from backstream.operations.capture import durable
 from backstream.operations.capture.shards import DurablePrefix, ShardPosition
 from backstream.operations.setup.sources import record_ties_in
 from backstream.ports import Clock
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.images import images_for
 from backstream.vault.log.log import LATE, arrived, reached
 from backstream.vault.log.positions import Positions

@@ -19,7 +19,7 @@ from backstream.operations.capture.children import all_listed
 from backstream.operations.capture.kinesis_shards import KinesisFollower
 from backstream.operations.capture.shards import SETTLING, Follower, FollowerContext, ShardPosition, threads
 from backstream.ports import Shard, StreamFacts
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.positions import Position, Positions
 
 PATIENCE = 5  # turns of one shard in a row that may fail before `until_caught_up` gives up

@@ -17,7 +17,7 @@ from backstream.operations.capture.log_index import LogIndex
 from backstream.operations.capture.shards import DurablePrefix, ShardPosition
 from backstream.operations.capture.sink import VaultKeeper
 from backstream.ports import Clock
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.log import LATE
 from backstream.vault.log.positions import Position, Positions
 from backstream.vault.log.segments import SegmentKind

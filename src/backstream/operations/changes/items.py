@@ -21,7 +21,7 @@ from backstream.model.changes.entry import Entry, from_line
 from backstream.operations.changes.reading import Unread, WindowLog
 from backstream.operations.changes.sorting import CHUNK, AnyRank, Pair, TimeSorter
 from backstream.operations.changes.window import ChangeWindow
-from backstream.operations.restore.row_states import states_into
+from backstream.operations.restore.states.row_states import states_into
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Layout
 from backstream.vault.item_states import newest_each

@@ -19,9 +19,9 @@ from backstream.model.values.schema import KeySchema
 from backstream.operations.changes.seen import SeenChange, changed
 from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.inspect.actors import Actors
-from backstream.operations.restore.nearest import Nearest, scalar
-from backstream.operations.restore.row_states import RowState
 from backstream.operations.restore.selection import ConditionFilter, Filter, TenantFilter
+from backstream.operations.restore.states.nearest import Nearest, scalar
+from backstream.operations.restore.states.row_states import RowState
 from backstream.vault.table_vault import TableVault
 
 NAMED = 5

@@ -17,7 +17,7 @@ from backstream.model.values import wire
 from backstream.operations.changes.run import Changes
 from backstream.operations.changes.seen import SeenChange
 from backstream.operations.changes.window import Certainty
-from backstream.operations.restore.nearest import scalar
+from backstream.operations.restore.states.nearest import scalar
 
 BUSIEST = 10
 MINUTE, HOUR, DAY = 60, 3_600, 86_400

@@ -38,11 +38,11 @@ from backstream.operations.inspect import safety
 from backstream.operations.inspect.explained_gaps import note_explained
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import Failure, RestoreContext
-from backstream.operations.restore.foreign_objects import strangers
-from backstream.operations.restore.row_states import RowState, of_state, scan_into
+from backstream.operations.restore.states.foreign_objects import strangers
+from backstream.operations.restore.states.row_states import RowState, of_state, scan_into
 from backstream.operations.setup.server_clock import server_clock
 from backstream.ports import TableState
-from backstream.vault.gaps import DifferingRow, Gap
+from backstream.vault.gaps.gaps import DifferingRow, Gap
 from backstream.vault.table_vault import TableVault
 
 MISSED = "`verify` found rows that the vault did not hold as the table did"

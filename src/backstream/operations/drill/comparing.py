@@ -25,7 +25,7 @@ from backstream.operations.drill.account import DrillCounts, kind_of
 from backstream.operations.drill.report import DrillDifference, DrillPlan, Side
 from backstream.operations.drill.sample import Sample
 from backstream.operations.restore import Failure, RestoreContext
-from backstream.operations.restore.row_states import scan_into
+from backstream.operations.restore.states.row_states import scan_into
 from backstream.ports import StatePartition, Table, TableState
 from backstream.vault.item_states import newest_each
 from backstream.vault.table_vault import TableVault

@@ -19,7 +19,7 @@ from backstream.operations.erase.searching import LINES, Hit, Search
 from backstream.operations.erase.subject import NEVER, Subject
 from backstream.ports import ObjectVersion
 from backstream.vault.catalog import folder
-from backstream.vault.gap import Gap
+from backstream.vault.gaps.gap import Gap
 from backstream.vault.table_vault import TableVault
 
 READERS = 8

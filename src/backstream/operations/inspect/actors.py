@@ -16,7 +16,7 @@ from backstream.errors import Damaged, raising
 from backstream.model.changes.entry import Entry
 from backstream.model.condition import path_of, value_at
 from backstream.model.tables import legacy_names
-from backstream.vault.findings import AttributionStore
+from backstream.vault.attribution.findings import AttributionStore
 from backstream.vault.table_vault import TableVault
 
 

@@ -12,7 +12,7 @@ from backstream.errors import AccessDenied, BackstreamError, Damaged
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.explained import is_explained
 from backstream.model.clocks import CLOCKS_APART
-from backstream.vault.gaps import DifferingRow, Gap
+from backstream.vault.gaps.gaps import DifferingRow, Gap
 from backstream.vault.table_vault import TableVault
 
 

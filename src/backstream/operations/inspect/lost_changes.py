@@ -16,7 +16,7 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.window import Window
 from backstream.ports import UnreadableSource
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 
 MOST_RECORDED = 1_000  # by one command: each is an object

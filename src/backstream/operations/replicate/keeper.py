@@ -11,7 +11,7 @@ from backstream.operations.replicate.batch import bring
 from backstream.operations.replicate.reconcile import Reconciler
 from backstream.operations.replicate.state import StateFile
 from backstream.ports import Clock
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.positions import Positions
 
 EVERY = 10.0  # seconds between two words about how it goes

@@ -15,16 +15,17 @@ from backstream.model.plan import Action, decide
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.inspect import lost_changes
-from backstream.operations.restore import deletes, resume_file
-from backstream.operations.restore.evidence import AbsenceEvidence, Doubt
+from backstream.operations.restore import resume_file
 from backstream.operations.restore.failures import Named
 from backstream.operations.restore.plan import Planning
 from backstream.operations.restore.report import Failure, Restored, TargetOutcome
 from backstream.operations.restore.request import RestoreJob, RestoreTarget
 from backstream.operations.restore.resume_file import Leftovers
-from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import Selection
-from backstream.operations.restore.state_source import Candidates, StateSource
+from backstream.operations.restore.states import deletes
+from backstream.operations.restore.states.evidence import AbsenceEvidence, Doubt
+from backstream.operations.restore.states.row_states import RowCounts, RowState
+from backstream.operations.restore.states.state_source import Candidates, StateSource
 from backstream.operations.restore.targets.conditional_writer import CONFLICT
 from backstream.operations.restore.targets.sinks import Nowhere, Sink, SpreadSink
 from backstream.operations.restore.wording import NEVER_SEEN, erased_words, nothing_matches, spared_words

@@ -18,16 +18,17 @@ from backstream.model import moment
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.operations.inspect import lost_changes, safety
-from backstream.operations.restore import deletes, resume_file
+from backstream.operations.restore import resume_file
 from backstream.operations.restore.applying import Pass, Prepared
-from backstream.operations.restore.evidence import AbsenceEvidence
 from backstream.operations.restore.failures import named_destination
 from backstream.operations.restore.report import Restored
 from backstream.operations.restore.request import RestoreContext, RestoreJob, RestoreRequest
 from backstream.operations.restore.resume_file import Leftovers, ResumeHead
-from backstream.operations.restore.row_states import RowCounts, RowState
 from backstream.operations.restore.selection import selection_of
-from backstream.operations.restore.state_source import StateSource
+from backstream.operations.restore.states import deletes
+from backstream.operations.restore.states.evidence import AbsenceEvidence
+from backstream.operations.restore.states.row_states import RowCounts, RowState
+from backstream.operations.restore.states.state_source import StateSource
 from backstream.operations.restore.targets.sinks import Nowhere
 from backstream.operations.setup.identity import check_lives
 from backstream.vault.table_vault import TableVault

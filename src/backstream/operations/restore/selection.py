@@ -13,9 +13,9 @@ from backstream.model.condition import Condition
 from backstream.model.tables import naming
 from backstream.model.values import wire
 from backstream.model.values.key_arguments import parse_partition
-from backstream.operations.restore.nearest import Attributes, Nearest, scalar
 from backstream.operations.restore.request import RestoreRequest
-from backstream.operations.restore.row_states import RowState
+from backstream.operations.restore.states.nearest import Attributes, Nearest, scalar
+from backstream.operations.restore.states.row_states import RowState
 from backstream.vault import catalog as catalogs
 from backstream.vault.table_vault import TableVault
 

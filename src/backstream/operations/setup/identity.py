@@ -21,7 +21,7 @@ from backstream.operations.setup.sources import label_of
 from backstream.ports import ChangeStream, Table, TableFacts
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog, Former, Life
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 
 RECREATED = "the table was deleted and created again"

@@ -22,7 +22,7 @@ from backstream.operations.setup.sources import check_destination
 from backstream.ports import ObjectStore, Table, TableFacts
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog, Layout
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.segments import Codec
 from backstream.vault.table_vault import TableVault
 

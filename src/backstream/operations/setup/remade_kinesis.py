@@ -12,7 +12,7 @@ from backstream.model import moment
 from backstream.operations.setup.identity import Turn, label_second, proven_until
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.table_vault import TableVault
 
 REMADE = "the Kinesis stream was deleted and created again"

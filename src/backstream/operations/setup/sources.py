@@ -14,7 +14,7 @@ from backstream.model.changes.deliveries import is_kinesis
 from backstream.model.changes.timestamp_collisions import REASON, contradicted
 from backstream.ports import Table
 from backstream.vault.catalog import Catalog
-from backstream.vault.gaps import Gap, Gaps
+from backstream.vault.gaps.gaps import Gap, Gaps
 from backstream.vault.table_vault import TableVault
 
 

@@ -18,7 +18,7 @@ from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.blame import Blamed, BlameFinding, Outcome
 from backstream.operations.blame.run import no_events
-from backstream.vault.findings import Caller
+from backstream.vault.attribution.findings import Caller
 
 NAMED = 20  # files that are named on stderr
 

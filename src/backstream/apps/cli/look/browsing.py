@@ -11,11 +11,11 @@ from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Vault
 from backstream.apps.cli.output import notice
 from backstream.apps.config import Config
-from backstream.apps.screens_installed import check_installed
+from backstream.apps.loading.screens_installed import check_installed
 from backstream.errors import UsageError
 
 if TYPE_CHECKING:
-    from backstream.apps.web.settings import WebSettings
+    from backstream.apps.web.access.settings import WebSettings
 
 
 def web(
@@ -67,7 +67,7 @@ def web(
     config = Config(vault)
     config.store.check()
     server = import_module("backstream.apps.web.server")
-    settings: WebSettings = import_module("backstream.apps.web.settings").WebSettings(
+    settings: WebSettings = import_module("backstream.apps.web.access.settings").WebSettings(
         allow_restore=allow_restore,
         private=private,
         hidden=frozenset(hide or ()),

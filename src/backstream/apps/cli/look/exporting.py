@@ -11,7 +11,7 @@ from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.verbs import lakes
+from backstream.apps.verbs.tabular import lakes
 from backstream.errors import UsageError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from backstream.model.tables import naming
 from backstream.model.values.visible import visible
 
 if TYPE_CHECKING:
-    from backstream.apps.verbs.querying import SqlSession
+    from backstream.apps.verbs.tabular.querying import SqlSession
 
 STDOUT = "-"
 INTERRUPTED = "Query interrupted"  # DuckDB's error in place of the KeyboardInterrupt that a signal's handler raised

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
+from backstream.apps.aws.locations import TablePlace
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.target_options import ToEndpoint, ToProfile, ToRegion
-from backstream.apps.locations import TablePlace
 from backstream.apps.verbs import tables
 from backstream.operations.replicate import Deletes, Replicated
 

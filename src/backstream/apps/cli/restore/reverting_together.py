@@ -19,7 +19,7 @@ from backstream.apps.cli.output import (
     notice,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.errors import Refused, UsageError
 from backstream.operations.revert import Reverted
 from backstream.operations.together.reverting import RevertedTogether

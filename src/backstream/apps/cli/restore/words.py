@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backstream.apps.engines import EngineKind
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Via
 from backstream.operations.together.side_by_side import OnFailure
 

@@ -16,7 +16,7 @@ from backstream.apps.cli.each import as_error, over
 from backstream.apps.cli.options import Json, TableName, Tables, Vault
 from backstream.apps.cli.output import as_array, as_facts, as_json, hint, line, notice, of_costs
 from backstream.apps.lambdas import batch_log
-from backstream.apps.selecting import Among
+from backstream.apps.selection.selecting import Among
 from backstream.apps.verbs.arguments import key_schema_of
 from backstream.errors import UsageError
 from backstream.model import moment

@@ -8,7 +8,7 @@ from backstream.apps import library
 from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
-from backstream.apps.selecting import tags_of
+from backstream.apps.selection.selecting import tags_of
 from backstream.errors import UsageError
 from backstream.vault.groups import Group
 

@@ -13,8 +13,8 @@ from backstream.apps.cli.options import ALL, Vault
 from backstream.apps.cli.output import notice
 from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Format, Lock, LockMode
 from backstream.apps.deploy.choices import streams_by_table
-from backstream.apps.selecting import Among
-from backstream.apps.table_selection import TableSelection
+from backstream.apps.selection.selecting import Among
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.errors import UsageError
 from backstream.model import objectives
 from backstream.operations.replicate import Deletes

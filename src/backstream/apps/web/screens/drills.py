@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstream.apps.pages.chart import ChartBar, chart
+from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.site import Site
-from backstream.apps.web.stopping import StopToken
 from backstream.vault.drills import Held
 
 SHOWN = 60

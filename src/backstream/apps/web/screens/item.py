@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from backstream.apps.verbs.arguments import key_of
 from backstream.apps.web import differences, values
-from backstream.apps.web.privacy import ShownValue
+from backstream.apps.web.access.privacy import ShownValue
+from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.site import Site, asked, count_in, field, go_to
-from backstream.apps.web.stopping import StopToken
 from backstream.errors import NotFound
 from backstream.operations.inspect.history import ItemHistory, ItemVersion
 from backstream.vault.table_vault import TableVault

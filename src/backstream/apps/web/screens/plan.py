@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from backstream.apps.web import differences, plans, selection, values
-from backstream.apps.web.jobs import RUNNING, BackgroundTask
+from backstream.apps.web.background.jobs import RUNNING, BackgroundTask
 from backstream.apps.web.plans import PlanFile, PlanWish, RestoreWish
 from backstream.apps.web.screens.forms import Deed, check_deed
 from backstream.apps.web.site import Site, asked, count_in, every, field, go_to

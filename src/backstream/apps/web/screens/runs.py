@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from backstream.apps.verbs.arguments import resumable_folder
 from backstream.apps.web import values
-from backstream.apps.web.jobs import DONE, RUNNING, BackgroundTask
+from backstream.apps.web.background.jobs import DONE, RUNNING, BackgroundTask
 from backstream.apps.web.left_files import LeftFile, left_files
 from backstream.apps.web.screens.forms import Deed, check_deed
 from backstream.apps.web.site import Site, field, go_to

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstream.apps.web import states, values
-from backstream.apps.web.jobs import BackgroundTask
+from backstream.apps.web.background.jobs import BackgroundTask
+from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.site import Site, asked, field, go_to
 from backstream.apps.web.states import StateCopy
-from backstream.apps.web.stopping import StopToken
 from backstream.errors import BackstreamError, OutsideWindow
 from backstream.model import moment, moment_arguments
 from backstream.model.values.key_arguments import parse_partition

@@ -8,15 +8,16 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstream.apps.web import command_lines, kinds, listing, selection, timeline, timeline_chart
+from backstream.apps.web import command_lines, selection
+from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.differences import Line, lines
+from backstream.apps.web.history import kinds, listing, timeline, timeline_chart
+from backstream.apps.web.history.spans import Span, span_of
+from backstream.apps.web.history.timeline import Bar, Counted
+from backstream.apps.web.history.timeline_chart import Mark
 from backstream.apps.web.screens.tables import problems
 from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, every, field, go_to
-from backstream.apps.web.spans import Span, span_of
-from backstream.apps.web.stopping import StopToken
-from backstream.apps.web.timeline import Bar, Counted
-from backstream.apps.web.timeline_chart import Mark
 from backstream.apps.web.values import key_words
 from backstream.errors import UsageError
 from backstream.model import moment, moment_arguments

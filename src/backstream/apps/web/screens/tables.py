@@ -8,8 +8,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.site import Site
-from backstream.apps.web.stopping import StopToken
 from backstream.errors import BackstreamError
 from backstream.model import moment, prices
 from backstream.model.changes.change import MICROS

@@ -21,7 +21,7 @@ from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.ports import Clock
 from backstream.vault import bases as base_backups
 from backstream.vault.bases import Part
-from backstream.vault.gaps import Gap
+from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log import chains, compacted, frames, sources
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Generation, Set

@@ -1,0 +1,1 @@
+"""The alarms and the dashboard of a deployment."""

@@ -1,0 +1,1 @@
+"""Modules that are loaded when they are first needed, and those that an extra brings."""

@@ -1,0 +1,1 @@
+"""Selections of tables: as they are written, and resolved."""

@@ -1,0 +1,1 @@
+"""The library's verbs for typed tables: exports, Iceberg, SQL."""

@@ -1,0 +1,1 @@
+"""Work that takes long: run beside requests, and ended when nobody waits for it."""

@@ -1,0 +1,1 @@
+"""The changes of a window: counted, listed, and drawn over time."""
