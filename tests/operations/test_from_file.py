@@ -19,9 +19,11 @@ from backstream.errors import BackstreamError, Damaged, NotFound, Refused, Targe
 from backstream.model import moment
 from backstream.model.values import wire
 from backstream.operations.restore import InPlace, NewTable, RestoreContext, Restored, RestoreRequest, ToFile
-from backstream.operations.restore.from_file import LIMITS, restore_dump
+from backstream.operations.restore.from_file import restore_held
 from backstream.ports import Put, Write
+from backstream.stores.dumps import DynamodumpDump
 from backstream.tables.memory import MemoryTable
+from backstream.vault.dumps.dynamodump import LIMITS, DynamodumpTable
 from kit import images
 from kit.clock import ManualClock
 from kit.scene import Scene, file_items, same
@@ -92,7 +94,8 @@ class Place:
         """`restore flights --from-file`."""
         tables = {TABLE: self.table, "new": self.new}
         around = RestoreContext(lambda name: tables[name], self.clock, self.folder)
-        return restore_dump(path, TABLE, RestoreRequest(at=0, target=target, **words), around, LocalEngine)
+        held = DynamodumpTable(DynamodumpDump(path, TABLE), TABLE, self.clock.now())
+        return restore_held(held, TABLE, RestoreRequest(at=0, target=target, **words), around, LocalEngine)
 
 
 @pytest.fixture

@@ -210,8 +210,10 @@ class Config:
         """Returns the right to remove versions from the bucket of discarded batches: see `destination`."""
         return self._aws.remover(urlsplit(url).netloc, "", self._owners.failures(account))
 
-    def files(self, url: str) -> Files:
-        """Returns the place of a snapshot or an AWS export: a bucket, which need not keep versions, or a folder of plain files."""
+    def files(self, url: str) -> FolderFiles | RetryingStore:
+        """Returns the place of a snapshot, a dump or an AWS export: a bucket, which need not keep versions, or a folder of plain
+        files.
+        """
         place = place_of(url)
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(object_limits.in_files))

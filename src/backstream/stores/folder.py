@@ -63,6 +63,17 @@ class FolderFiles:
                 raise MissingObject(f"There is no {self.url}/{name}.") from None
         return StoredObject(ObjectInfo(name, _NO_VERSION, len(body), facts.st_mtime, {}), body)
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        """Returns a part of a file, as `ObjectStore.get_range`; `start` counts from the file's beginning."""
+        path = self._path(name)
+        with self._explained("read", name):
+            try:
+                with path.open("rb") as file:
+                    file.seek(start)
+                    return file.read(length)
+            except FileNotFoundError:
+                raise MissingObject(f"There is no {self.url}/{name}.") from None
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         """Yields files whose names start with `prefix` and come after `after`, in UTF-8 byte order.
 

@@ -50,6 +50,24 @@ Master = Annotated[
     str | None,
     Option("--master", metavar="URL", help="Spark's: yarn or spark://host:7077 [spark-submit's].", show_default=False),
 ]
+FileKeys = Annotated[
+    str | None,
+    Option(
+        "--key-schema",
+        metavar="id:S[,n:N]",
+        help="With --from-file: the key, hash first, if the files do not tell it.",
+        show_default=False,
+    ),
+]
+NoChecksums = Annotated[bool, Option("--no-checksums", help="Read an export copied without its .md5 files; counts are checked.")]
+CsvDelimiter = Annotated[
+    str | None,
+    Option("--csv-delimiter", metavar="WORD", help="comma, tab, colon, semicolon, pipe or space [comma].", show_default=False),
+]
+CsvColumns = Annotated[
+    str | None,
+    Option("--csv-columns", metavar="a,b,c", help="The columns of CSV files without a header.", show_default=False),
+]
 Rpo = Annotated[
     str | None,
     Option("--rpo", metavar="DURATION", help="Recovery point objective, e.g. 30m. Exit 3 if it is missed.", show_default=False),

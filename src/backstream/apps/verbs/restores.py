@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from backstream.apps.config import Config
-from backstream.apps.verbs.arguments import Key, Moment, Via, resumable_folder, second_of, url_of, via_of
+from backstream.apps.verbs.arguments import Key, Moment, Via, key_schema_of, moment_of, resumable_folder, second_of, url_of, via_of
 from backstream.apps.verbs.changes import asked_of, span_of
+from backstream.apps.verbs.dumps import FileOptions, held_in
 from backstream.apps.verbs.targets import target_of
 from backstream.errors import UsageError
 from backstream.model.tables import naming
@@ -21,7 +22,7 @@ from backstream.operations.changes import Changes
 from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import Again, NewTable, RestoreContext, Restored, RestoreRequest
-from backstream.operations.restore.from_file import restore_dump
+from backstream.operations.restore.from_file import KeysFrom, restore_held
 from backstream.operations.restore.snapshot import Snapshot, snapshot
 from backstream.operations.restore.targets.import_table import Importing, restore_by_import
 from backstream.operations.undo import undo_restore
@@ -141,6 +142,12 @@ class Restoring:
         to: str | None = None,
         in_place: bool = False,
         to_file: str | Path | None = None,
+        at: Moment | None = None,
+        key_schema: str | None = None,
+        like: str | None = None,
+        checksums: bool = True,
+        csv_delimiter: str | None = None,
+        csv_columns: str | None = None,
         indexes: bool = True,
         partition: str | None = None,
         where: str | None = None,
@@ -149,15 +156,20 @@ class Restoring:
         patience: float = 30.0,
         max_write_units: float | None = None,
         force: bool = False,
+        into_another: bool = False,
         progress: Progress | None = None,
     ) -> Restored:
-        """Restores this table from a dynamodump dump: a folder, or its archive. No vault is needed.
+        """Restores this table from files, by path or URL: a dump, lines of items, a snapshot, AWS exports. No vault is needed.
 
-        For the other options see `restore`. `at` of the answer is when the dump's last file was written; rows outside of the dump
-        are left alone.
+        `at`: of exports only, the second that incremental ones must lead to; `key_schema` (`id:S`), `like` (a live table): the keys
+        if the files do not tell them; `checksums`: False for an export that was copied without its `.md5` files; `csv_delimiter`,
+        `csv_columns`: how CSV is written; `into_another`: in place, the files may be another table's. For the other options see
+        `restore`. `at` of the answer is the moment of the files; rows outside of them are left alone.
         """
         naming.check_table_name(self._name)
         target = target_of(None if to is None else NewTable(to, indexes), to_file, in_place=in_place)
+        if into_another and not in_place:
+            raise UsageError("--into-another goes with --in-place", hint="Name the table that the files hold.")
         config = self._config
         around = RestoreContext(config.table, config.clock, resumable_folder(), progress or Silent(), config.memory)
         request = RestoreRequest(
@@ -170,8 +182,15 @@ class Restoring:
             patience=patience,
             max_units=max_write_units,
             force=force,
+            into_another=into_another,
         )
-        return restore_dump(Path(path), self._name, request, around, config.engine)
+        second = None if at is None else moment_of(at, config.clock.now())
+        options = FileOptions(checksums=checksums, delimiter=csv_delimiter, columns=csv_columns)
+        held = held_in(config, path, self._name, options, second)
+        if second is not None and not held.facts.moment:
+            raise UsageError(f"--at goes with exports: {held.facts.url} holds {held.facts.what}", hint="It is of one time alone.")
+        keys = KeysFrom(None if key_schema is None else key_schema_of(key_schema), like)
+        return restore_held(held, self._name, request, around, config.engine, keys)
 
     def snapshot(
         self,

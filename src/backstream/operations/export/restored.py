@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -27,6 +26,7 @@ from backstream.ports import Files
 from backstream.stores.directory import DirectoryStore
 from backstream.temporary_folders import TemporaryFolder
 from backstream.vault import catalog as catalogs
+from backstream.vault.dumps.held import HeldPage, described_by
 from backstream.vault.log.log import ChangeLog
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import Engines, TableVault
@@ -70,12 +70,13 @@ def _check(place: Files, found: Manifest, table: str, request: RestoreRequest) -
 
 def _taken_in(place: Files, found: Manifest, at: int, folder: Path, engines: Engines) -> TableVault:
     store = DirectoryStore(folder, StillClock(at))
-    catalogs.save(store, catalog_of(_described(found), found.table, at), None)
+    described = described_by(found.key_schema, found.table, found.table_arn, found.table_id)
+    catalogs.save(store, catalog_of(described, found.table, at), None)
     vault = TableVault.open(store, found.table)
     log = ChangeLog(store, found.table)
     for file in found.files:
         for images in _images(place, file, vault):
-            log.write_batch(list(entries_of(vault, images, file.name, at)), SegmentKind.ADOPTED, writer="export")
+            log.write_batch(list(entries_of(vault, HeldPage(file.name, images), at)), SegmentKind.ADOPTED, writer="export")
     return TableVault.open(store, found.table, engines=engines)
 
 
@@ -97,17 +98,3 @@ def _images(place: Files, file: DataFile, vault: TableVault) -> Iterator[list[by
             yield images
     except (pa.ArrowException, KeyError) as error:
         raise Damaged(f"{name} cannot be read: {error}") from error
-
-
-def _described(found: Manifest) -> dict[str, Any]:
-    """Returns a table with this key, on demand, as DescribeTable would say it."""
-    schema, kinds = found.key_schema, ("HASH", "RANGE")
-    return {
-        "TableName": found.table,
-        "TableArn": found.table_arn,
-        "TableId": found.table_id,
-        "TableStatus": "ACTIVE",
-        "KeySchema": [{"AttributeName": each.name, "KeyType": kind} for each, kind in zip(schema.attributes, kinds, strict=False)],
-        "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
-        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
-    }

@@ -1,42 +1,40 @@
-"""`restore --from-file`: restores a dynamodump dump into a new table, an existing table, or a file.
+"""`restore --from-file`: restores the items that files hold into a new table, an existing table, or a file.
 
-The dump becomes a vault of its own, in a temporary folder. The restore of that vault makes all checks and counts.
+The files become a vault of their own, in a temporary folder. The restore of that vault makes all checks and counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backstream.errors import Damaged, Failed, Refused
+from backstream.errors import Damaged, Refused, UsageError
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry
 from backstream.model.tables import legacy_names, settings
 from backstream.model.tables.naming import Naming
+from backstream.model.tables.settings import TableSettings
 from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema
 from backstream.operations.inspect import safety
-from backstream.operations.restore import RestoreContext, Restored, RestoreRequest, restore
-from backstream.ports import Clock
+from backstream.operations.restore.report import Restored
+from backstream.operations.restore.request import RestoreContext, RestoreRequest
+from backstream.operations.restore.run import restore
+from backstream.operations.restore.targets.in_place import InPlace
 from backstream.stores.directory import DirectoryStore
-from backstream.stores.dumps import SCHEMA, DynamodumpDump
-from backstream.tables.answers import DescribedTable, key_schema
 from backstream.temporary_folders import TemporaryFolder
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Adopted, Catalog, Layout
-from backstream.vault.dumps.dump_pages import Pages, description_of
+from backstream.vault.dumps.held import HeldPage, HeldTable, described_by, keys_of
 from backstream.vault.log.log import ChangeLog
 from backstream.vault.log.segments import Codec, SegmentKind
 from backstream.vault.table_vault import Engines, TableVault
 
-LIMITS = (
-    "from a dump: each of its pages is of the moment in which it was read, the settings are what DescribeTable said, and rows that "
-    "are not in it are left alone"
-)
+LINES_AT_ONCE = 10**6  # in one microsecond of sequence numbers
 
 
 class StillClock:
@@ -53,79 +51,162 @@ class StillClock:
         """Does nothing, because nothing here waits."""
 
 
-def restore_dump(path: Path, table: str, request: RestoreRequest, around: RestoreContext, engines: Engines) -> Restored:
-    """Restores a dump's items of a table. The request's moment is the time when the dump's last file was written.
-
-    Raises NotFound or Damaged if it is not a dump, or cannot be read; Refused if it is incomplete, unless the request allows a gap;
-    and the errors of `restore`. Items that could not be restored are in `failures` of the answer. A second run does no harm.
+class KeysFrom(msgspec.Struct, frozen=True):
+    """What tells the keys of items whose files do not. `schema`: the keys; `like`: the name of a live table, which a new table gets
+    the settings of, too.
     """
-    dump = DynamodumpDump(path, table)
-    schema = dump.schema()
+
+    schema: KeySchema | None = None
+    like: str | None = None
+
+
+class _Described(msgspec.Struct, frozen=True):
+    """The table of the items: DescribeTable's `Table`, and the settings for a new one."""
+
+    description: Mapping[str, Any]
+    settings: TableSettings
+
+
+def restore_held(
+    held: HeldTable, table: str, request: RestoreRequest, around: RestoreContext, engines: Engines, keys: KeysFrom | None = None
+) -> Restored:
+    """Restores the items in files. The request's moment is the files' own.
+
+    Raises UsageError if nothing tells the table's keys; Damaged if a file cannot be read; Refused if something is missing, unless
+    the request allows a gap, or if the files are another table's; and the errors of `restore`. Items that could not be restored are
+    in `failures` of the answer. A second run does no harm.
+    """
+    facts = held.facts
+    _check_table(held, table, request)
+    described = _described(held, table, request, around, keys or KeysFrom())
     with TemporaryFolder() as temporary:
-        vault, warnings = _taken_in(dump, description_of(schema.body, schema.name), table, temporary.path, around.clock, engines)
-        if warnings and not request.allow_gap:
+        vault, items = _taken_in(held, described, table, temporary.path, engines)
+        missing = held.missing()
+        if missing and not request.allow_gap:
             raise Refused(
-                f"the dump of {table} in {path} is not whole: {'; '.join(warnings)}",
+                f"{facts.what} of {table} in {facts.url} is not whole: {'; '.join(missing)}",
                 hint="--allow-gap restores what is there (a dump that was made with --limit is such a one).",
             )
-        at = moment.parse_iso_micros(vault.catalog.initialised) // MICROS
-        report = restore(
-            vault, msgspec.structs.replace(request, at=at, resumable=False, into_another=True, keep_unknown=True), around
-        )
+        fixed = msgspec.structs.replace(request, at=facts.at, resumable=False, into_another=True, keep_unknown=True)
+        report = restore(vault, fixed, around)
         kept = [each for each in report.warnings if each != safety.LIMITS]
-        return msgspec.structs.replace(report, warnings=[LIMITS, *warnings, *kept], undo=None)
+        twice = [] if request.selects else _repeated(items, report)
+        return msgspec.structs.replace(report, warnings=[facts.limits, *missing, *twice, *kept], undo=None)
 
 
-def _taken_in(
-    dump: DynamodumpDump, described: dict[str, Any], table: str, folder: Path, clock: Clock, engines: Engines
-) -> tuple[TableVault, list[str]]:
-    """Returns a vault that holds the dump, and the list of what the dump lacks."""
-    now, written = int(clock.now()), [min(int(clock.now()), int(each.member.modified)) for each in dump.pages()]
-    at = max(written, default=now)
+def _check_table(held: HeldTable, table: str, request: RestoreRequest) -> None:
+    """Raises Refused if the files tell that they are another table's."""
+    facts = held.facts
+    if facts.table not in ("", table) and not request.into_another:
+        raise Refused(
+            f"{facts.url} holds the table {facts.table}, not {table}",
+            hint=f"Restore {facts.table}; or give --into-another with --in-place, if {table} is to get its items.",
+        )
+
+
+def _described(held: HeldTable, table: str, request: RestoreRequest, around: RestoreContext, keys: KeysFrom) -> _Described:
+    """Returns what tells the keys: a live table that was named, the files, the table itself, or a key schema that was given."""
+    facts = held.facts
+    if keys.like is not None:
+        live = around.table_of(keys.like)
+        found = _Described(msgspec.json.decode(live.facts().description), live.settings())
+    elif facts.description is not None:
+        found = _of(facts.description)
+    elif isinstance(request.target, InPlace):
+        found = _of(msgspec.json.decode(around.table_of(table).facts().description))
+    elif keys.schema is not None:
+        found = _of(described_by(keys.schema, table, facts.table_arn))
+    else:
+        raise UsageError(
+            f"{facts.url} does not tell the keys of {table}",
+            hint="--key-schema id:S (or zone:S,number:N, the hash key first), or --like TABLE for those of a live table.",
+        )
+    told = keys_of(found.description, facts.url).schema
+    if keys.schema not in (None, told):
+        words = ", ".join(f"{each.name}:{each.type}" for each in told.attributes)
+        raise UsageError(f"--key-schema is not the key of {table}, which is {words}", hint="Leave it out.")
+    return found
+
+
+def _of(description: Mapping[str, Any]) -> _Described:
+    return _Described(description, TableSettings(settings.table_of(description)))
+
+
+def _repeated(items: int, report: Restored) -> list[str]:
+    """Describes keys that more than one item has: only their last item is restored."""
+    more = items - report.put - report.unchanged - report.failed
+    if more <= 0 or report.failed:
+        return []
+    return [f"{more:,} items have the key of a later one in the files: the later one counts"]
+
+
+def _taken_in(held: HeldTable, described: _Described, table: str, folder: Path, engines: Engines) -> tuple[TableVault, int]:
+    """Returns a vault that holds the items, and the number of items that were read less those that are deleted later."""
+    at = held.facts.at
     store = DirectoryStore(folder, StillClock(at))
-    catalogs.save(store, catalog_of(described, table, at), None)
+    catalog = catalog_of(described.description, table, at)
+    catalogs.save(store, msgspec.structs.replace(catalog, settings=catalogs.encode_settings(described.settings)), None)
     vault = TableVault.open(store, table)
-    pages = Pages()
-    log = ChangeLog(store, table)
-    for page in dump.pages():
-        name = page.member.name
-        entries = list(entries_of(vault, pages.read(page.number, page.member.body, name), name, at))
+    log, read, gone = ChangeLog(store, table), 0, 0
+    for page in held.pages(keys_of(described.description, held.facts.url)):
+        entries = [*entries_of(vault, page, at, read + gone), *_removed(vault, page, at, read + gone)]
         if entries:
             log.write_batch(entries, SegmentKind.ADOPTED, writer="dump")
-    return TableVault.open(store, table, engines=engines), pages.missing()
+        read += len(page.images)
+        gone += len(page.deleted)
+    return TableVault.open(store, table, engines=engines), 0 if held.facts.moment else read
 
 
-def entries_of(vault: TableVault, images: Sequence[bytes], name: str, at: int) -> Iterator[Entry]:
-    """Yields the entries of images that were read from a file of that name. Raises Damaged if one is not an item of the table."""
-    for image in images:
+def entries_of(vault: TableVault, page: HeldPage, at: int, before: int = 0) -> Iterator[Entry]:
+    """Yields the entries of a page's images. `before`: the number of items read before it: a later one counts more.
+
+    Raises Damaged if one is not an item of the table.
+    """
+    for number, image in enumerate(page.images):
         try:
             key = vault.key_of(image)
             broken = not all(map(wire.well_formed, wire.decode(image).values()))
         except Damaged as error:
-            raise error.of(name) from error
+            raise error.of(page.place(number)) from error
         if broken:
-            raise Damaged(f"{name}: {key.decode()} is not an item in DynamoDB JSON")
-        yield Entry(
-            stream=legacy_names.STREAM,
-            sequence=legacy_names.sequence(at * MICROS, 0, key),
-            micros=at * MICROS,
-            event="INSERT",
-            event_id="",
-            actor=None,
-            keys=key,
-            image=wire.one_line(image),
-        )
+            raise Damaged(f"{page.place(number)}: {key.decode()} is not an item in DynamoDB JSON")
+        yield _entry(key, wire.one_line(image), at, before + number)
 
 
-def catalog_of(described: dict[str, Any], table: str, at: int) -> Catalog:
-    """Returns the catalog of a vault that is made from a file of second `at`. `described`: as DescribeTable says it."""
+def _removed(vault: TableVault, page: HeldPage, at: int, before: int) -> Iterator[Entry]:
+    for number, keys in enumerate(page.deleted, len(page.images)):
+        try:
+            yield _entry(vault.key_of(keys), None, at, before + number)
+        except Damaged as error:
+            raise error.of(page.name) from error
+
+
+def _entry(key: bytes, image: bytes | None, at: int, number: int) -> Entry:
+    more, position = divmod(number, LINES_AT_ONCE)
+    return Entry(
+        stream=legacy_names.STREAM,
+        sequence=legacy_names.sequence(at * MICROS + more, position, key),
+        micros=at * MICROS,
+        event="REMOVE" if image is None else "INSERT",
+        event_id="",
+        actor=None,
+        keys=key,
+        image=image,
+    )
+
+
+def catalog_of(described: Mapping[str, Any], table: str, at: int) -> Catalog:
+    """Returns the catalog of a vault that is made from a file of second `at`. `described`: as DescribeTable says it.
+
+    Raises Damaged if it does not tell the keys.
+    """
     time = moment.iso(at)
     return Catalog(
         format=catalogs.FIRST_FORMAT,
         table=table,
         table_arn=str(described.get("TableArn", "")),
         table_id=str(described.get("TableId", "")),
-        key_schema=_keys(described),
+        key_schema=keys_of(described, "the dump's description").schema,
         layout=Layout.LOG,
         naming=Naming.SHA256,
         tenant_attribute=None,
@@ -134,13 +215,6 @@ def catalog_of(described: dict[str, Any], table: str, at: int) -> Catalog:
         stream_arn="",
         initialised=time,
         complete_from=None,
-        settings=catalogs.encode_settings(settings.TableSettings(settings.table_of(described))),
+        settings=catalogs.encode_settings(TableSettings(settings.table_of(described))),
         adopted=Adopted(time, time, 0, f"{table}/"),
     )
-
-
-def _keys(described: dict[str, Any]) -> KeySchema:
-    try:
-        return key_schema(msgspec.convert(described, DescribedTable))
-    except (msgspec.ValidationError, Failed) as error:
-        raise Damaged(f"the dump's {SCHEMA} does not tell the table's key schema: {error}") from error

@@ -12,7 +12,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Ou
 
 from backstream.vault.aws_export.lines import NetChange
 from backstream.vault.aws_export.manifests import DataFile, ManifestSummary
-from backstream.vault.aws_export.reader import DataFiles, Export
+from backstream.vault.aws_export.reader import DataFiles, Export, LineFormat
 from backstream.vault.aws_export.writer import ExportWriter
 
-__all__ = ["DataFile", "DataFiles", "Export", "ExportWriter", "ManifestSummary", "NetChange"]
+__all__ = ["DataFile", "DataFiles", "Export", "ExportWriter", "LineFormat", "ManifestSummary", "NetChange"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -14,6 +15,7 @@ from backstream.model.values.decoding import UNDECODABLE, reason
 
 FOLDER = "AWSDynamoDB/"
 JSON = "DYNAMODB_JSON"
+ION = "ION"
 FULL_VERSION = "2020-06-30"
 INCREMENTAL = "INCREMENTAL_EXPORT"
 
@@ -54,7 +56,7 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One line of `manifest-files.json`. `md5_checksum` is base64, over the file's bytes as stored (compressed)."""
 
     item_count: int
-    md5_checksum: str
+    md5_checksum: str = ""
     etag: str = ""
     data_file_s3_key: str
 
@@ -64,8 +66,7 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return below_root(self.data_file_s3_key)
 
 
-_summary = msgspec.json.Decoder(ManifestSummary)
-_file = msgspec.json.Decoder(DataFile)
+_fields = msgspec.json.Decoder(dict[str, Any])
 
 
 class ExportNames(msgspec.Struct, frozen=True):
@@ -136,7 +137,7 @@ def encode_summary(summary: ManifestSummary) -> bytes:
 def decode_summary(body: bytes) -> ManifestSummary:
     """The inverse of `encode_summary`. Raises Damaged if the bytes are not a summary."""
     try:
-        return _summary.decode(body)
+        return msgspec.convert(_given(body), ManifestSummary)
     except UNDECODABLE as error:
         raise Damaged(f"not an export's summary: {reason(error)}") from error
 
@@ -149,6 +150,11 @@ def encode_files(files: Sequence[DataFile]) -> bytes:
 def decode_files(body: bytes) -> list[DataFile]:
     """The inverse of `encode_files`. Raises Damaged if the bytes are not a list of files."""
     try:
-        return [_file.decode(line) for line in body.split(b"\n") if line.strip()]
+        return [msgspec.convert(_given(line), DataFile) for line in body.split(b"\n") if line.strip()]
     except UNDECODABLE as error:
         raise Damaged(f"not an export's list of files: {reason(error)}") from error
+
+
+def _given(body: bytes) -> dict[str, Any]:
+    """Returns the fields of a JSON object. A field that is null counts as absent."""
+    return {name: value for name, value in _fields.decode(body).items() if value is not None}

@@ -79,18 +79,21 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 class Dump(DataFiles):
     """Reads a complete dump: `manifest` describes it, and `images` reads one of its `files`."""
 
-    def __init__(self, store: Files, manifest: Manifest) -> None:
-        super().__init__(store)
+    def __init__(self, store: Files, manifest: Manifest, *, checksums: bool = True) -> None:
+        super().__init__(store, checksums=checksums)
         self.manifest = manifest
 
     @classmethod
-    def open(cls, store: Files) -> Dump:
-        """Opens a dump. Raises NotFound if there is none or it was never completed, and Damaged if its manifest is not one."""
+    def open(cls, store: Files, *, checksums: bool = True) -> Dump:
+        """Opens a dump. Without `checksums`, a file whose MD5 the manifest does not state is read too.
+
+        Raises NotFound if there is none or it was never completed, and Damaged if its manifest is not one.
+        """
         body = _found(store, MANIFEST)
         if body is None:
             raise NotFound(f"{store.url} has no {MANIFEST}: there is no dump, or it is not whole", hint="Make the dump again.")
         try:
-            return cls(store, _manifest.decode(body))
+            return cls(store, _manifest.decode(body), checksums=checksums)
         except UNDECODABLE as error:
             raise Damaged(f"{store.url}/{MANIFEST} is not a dump's manifest: {reason(error)}") from error
 

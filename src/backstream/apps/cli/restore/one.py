@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from backstream.apps.cli.differences import changed_lines
@@ -44,20 +43,21 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
         _check_dump_words(
             "--from-file" if words.from_parquet is None else "--from-parquet",
             from_file=None if words.from_parquet is None else words.from_file,
-            at=words.at,
+            at=words.at if words.from_parquet is not None else None,
             resume=words.resume,
             tenant=words.tenant,
             key=words.key,
             keys=words.keys,
             changed_between=words.changed_between,
             settings_only=words.settings_only or None,
-            into_another=words.into_another,
+            into_another=words.into_another if words.from_parquet is not None else None,
             delete_unknown=words.delete_unknown,
             expect_deletes=words.expect_deletes,
             via=words.via,
         )
     else:
         _check_words(words.at, words.resume, words.via)
+    _check_file_words(words)
     tell = Resumption()
 
     def run(*, dry_run: bool) -> Restored:
@@ -79,8 +79,7 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
             if words.from_parquet is not None:
                 return backup.restore_export(words.from_parquet, dry_run=dry_run, progress=bar, **_of_held(words))
             if words.from_file is not None:
-                indexes = not words.no_indexes
-                return backup.restore_dump(words.from_file, indexes=indexes, dry_run=dry_run, progress=bar, **_of_held(words))
+                return backup.restore_dump(words.from_file, dry_run=dry_run, progress=bar, **_of_file(words), **_of_held(words))
             return backup.restore(
                 at=words.at or "",
                 to=words.to,
@@ -132,7 +131,36 @@ def _of_held(words: RestoreWords) -> dict[str, Any]:
     }
 
 
-def _agree(table: str, words: RestoreWords, held: Path | str | None, run: Callable[..., Restored]) -> None:
+def _of_file(words: RestoreWords) -> dict[str, Any]:
+    """Returns the options that only files have."""
+    return {
+        "at": words.at,
+        "indexes": not words.no_indexes,
+        "into_another": words.into_another,
+        "key_schema": words.key_schema,
+        "like": words.like,
+        "checksums": not words.no_checksums,
+        "csv_delimiter": words.csv_delimiter,
+        "csv_columns": words.csv_columns,
+    }
+
+
+def _check_file_words(words: RestoreWords) -> None:
+    """Raises UsageError for options of files without any."""
+    of_files = given(
+        {
+            "key_schema": words.key_schema,
+            "like": words.like,
+            "no_checksums": words.no_checksums,
+            "csv_delimiter": words.csv_delimiter,
+            "csv_columns": words.csv_columns,
+        }
+    )
+    if of_files and words.from_file is None:
+        raise UsageError(f"{', '.join(of_files)}: without files?", hint="They go with --from-file.")
+
+
+def _agree(table: str, words: RestoreWords, held: str | None, run: Callable[..., Restored]) -> None:
     """Asks, and fixes the moments in the words: they mean what was agreed to."""
     if words.changed_between is not None:
         words.changed_between = (_fixed(words.changed_between[0]), _fixed(words.changed_between[1]))
@@ -180,7 +208,7 @@ def _selected(keys: Sequence[str], **filters: str | None) -> str:
     return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
-def _after_stop(resumption: Resumption, via: Via, dump: Path | str | None) -> str:
+def _after_stop(resumption: Resumption, via: Via, dump: str | None) -> str:
     """Returns what a stopped restore leaves behind, and the next step."""
     if via is Via.IMPORT:
         return "an import that has begun goes on by itself"
@@ -217,7 +245,7 @@ def _fixed(text: str) -> str:
     return moment.iso(moment_arguments.parse(text, SystemClock().now()))
 
 
-def _ask(what: str, at: str, dump: Path | str | None, run: Callable[..., Restored]) -> Restored:
+def _ask(what: str, at: str, dump: str | None, run: Callable[..., Restored]) -> Restored:
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
     asked, held = "Bring {} back to {} in place (puts and deletes)?".format, f"what {dump} holds of it"
     need_terminal(asked(what, _fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")

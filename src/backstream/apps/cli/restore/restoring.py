@@ -7,7 +7,21 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import ALL, AllowGap, AllTables, Engine, Json, Master, MinHead, Vault, VerifyKey
+from backstream.apps.cli.options import (
+    ALL,
+    AllowGap,
+    AllTables,
+    CsvColumns,
+    CsvDelimiter,
+    Engine,
+    FileKeys,
+    Json,
+    Master,
+    MinHead,
+    NoChecksums,
+    Vault,
+    VerifyKey,
+)
 from backstream.apps.cli.restore.one import restore_one
 from backstream.apps.cli.restore.together import is_of_several, restore_several
 from backstream.apps.cli.restore.words import RestoreWords
@@ -73,8 +87,22 @@ def restore(
     dry_run: Annotated[bool, Option("--dry-run", help="Show the plan, and stop.")] = False,
     allow_gap: AllowGap = False,
     from_file: Annotated[
-        Path | None, Option(metavar="DUMP", help="Restore from dynamodump's folder, zip or tar.", show_default=False)
+        str | None,
+        Option(
+            "--from-file",
+            metavar="PATH|URL",
+            help="Restore from a dump, lines of items, CSV, a snapshot or AWS exports.",
+            show_default=False,
+        ),
     ] = None,
+    key_schema: FileKeys = None,
+    like: Annotated[
+        str | None,
+        Option("--like", metavar="TABLE", help="With --from-file: keys and settings of this live table.", show_default=False),
+    ] = None,
+    no_checksums: NoChecksums = False,
+    csv_delimiter: CsvDelimiter = None,
+    csv_columns: CsvColumns = None,
     from_parquet: Annotated[
         str | None, Option("--from-parquet", metavar="URL", help="Restore from what `export --at` wrote.", show_default=False)
     ] = None,

@@ -41,7 +41,12 @@ class RestoreWords:
     via: Via
     dry_run: bool
     allow_gap: bool
-    from_file: Path | None
+    from_file: str | None
+    key_schema: str | None
+    like: str | None
+    no_checksums: bool
+    csv_delimiter: str | None
+    csv_columns: str | None
     from_parquet: str | None
     resume: str | None
     undo: str | None
