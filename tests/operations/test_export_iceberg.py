@@ -90,9 +90,12 @@ def check(seed: int, folder: Path) -> None:
         if source.random() < 0.5:
             settle(stage)
     settle(stage)
-    append(stage, folder)
-    schema, rows = rows_in(folder)
+    appended = append(stage, folder)
     expected = life.changes(life.begun - 1, int(stage.clock.now()))
+    if not expected:
+        assert appended.rows == 0, "a table of changes is made with the first of them"
+        return
+    schema, rows = rows_in(folder)
     told = [(each["micros"] // 1_000_000, each["key"], each["old"], each["new"]) for each in rows]
     assert sorted(told, key=repr) == sorted(expected, key=repr)
     for each in rows:

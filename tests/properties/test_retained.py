@@ -53,6 +53,19 @@ def test_what_is_claimed_after_a_retention_is_exact(block: int, tmp_path: Path) 
     claims_hold(5_000_000 + block * BLOCK, BLOCK, STEPS, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("seed", "steps"),
+    [
+        (6_002_315, 33),  # a base backup that began before the horizon was noted in the catalog after it
+        (6_002_804, 38),  # a removal died after the plan of a base backup, and its parts counted again
+        (6_003_617, 46),  # a base backup began in the second of the horizon
+        (6_003_567, 45),  # a witness that was behind looked for newer versions only down to its own last one
+    ],
+)
+def test_what_once_was_wrong(seed: int, steps: int, tmp_path: Path) -> None:
+    RetainWorld(seed, tmp_path).play(drawn(seed, steps, RETAIN_STEPS))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("block", range(50))

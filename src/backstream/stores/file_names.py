@@ -20,6 +20,7 @@ _LONGEST = 240  # of the 255 bytes that file systems take; a mark comes on top
 _CUT_BYTES = 80  # at most 240 characters when each is escaped
 _EMPTY = "%"
 _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("%"), ord("/")}
+_CHARACTERS = tuple(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256))
 
 
 def to_path(name: str) -> list[str]:
@@ -63,7 +64,7 @@ def _cut(part: bytes) -> list[str]:
 def _escaped(part: bytes) -> str:
     if not part:
         return _EMPTY
-    characters = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in part]
+    characters = [_CHARACTERS[byte] for byte in part]
     if characters[0] == ".":
         characters[0] = "%2E"
     if characters[-1] in (OBJECT_MARK, CUT_MARK):

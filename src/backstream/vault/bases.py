@@ -146,12 +146,15 @@ class Bases:
         return self._horizon
 
     def passed(self) -> set[str]:
-        """Returns the ids of all base backups that do not count because of the horizon, also of those that are not complete."""
+        """Returns the ids of all base backups that do not count because of the horizon, also of those that are not complete.
+
+        A complete one is known by its record: a removal that was interrupted may have left no plan.
+        """
         if self._horizon is None:
             return set()
         alive = {each.id for each in self.complete()}
-        plans = {each.id: each.began for each in self.plans()}
-        return {each for each, began in plans.items() if each not in alive and began <= self._horizon.second}
+        dead = {base.id for _, base in self.every_record()}
+        return (dead | {each.id for each in self.plans() if each.began <= self._horizon.second}) - alive
 
     def every_record(self) -> list[tuple[str, Base]]:
         """Returns the names of all completion records, with their base backups, also of those that the horizon has passed."""

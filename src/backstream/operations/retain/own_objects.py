@@ -12,7 +12,7 @@ from backstream.operations.retain.shortening import LINKED_DAYS
 from backstream.operations.retain.sweep import Doomed, whole
 from backstream.ports import ObjectVersion
 from backstream.vault import below_markers
-from backstream.vault.bases import BaseKind
+from backstream.vault.bases import PLAN, BaseKind
 from backstream.vault.catalog import folder
 from backstream.vault.log import chains
 from backstream.vault.log.compacted import Generation
@@ -74,19 +74,20 @@ def _is_old(rows: list[ObjectVersion], horizon: int) -> bool:
 
 
 def bases(vault: TableVault, horizon: int, now: float) -> Iterator[Doomed]:
-    """Yields the parts and plans of base backups that the horizon has passed, each followed by its completion record."""
+    """Yields the base backups that the horizon has passed: first the parts, then what tells that they do not count."""
     records: dict[str, list[str]] = {}
     for record, base in vault.bases.every_record():
         records.setdefault(base.id, []).append(record)
     for each in sorted(vault.bases.passed()):
         objects = [row for _, rows in _names(vault, f"base/{each}/") for row in rows]
         if each in records or _is_given_up(vault, each, objects, horizon, now):
-            yield whole(objects)
-            yield from (whole(list(vault.store.versions_of(record))) for record in records.get(each, ()))
-    begun = set(vault.bases.ids())
-    for record, base in vault.bases.every_record():  # of an incremental export, or left by a run that was interrupted
-        if not vault.bases.counts(base) and base.id not in begun:
-            yield whole(list(vault.store.versions_of(record)))
+            of_records = [row for record in records.get(each, ()) for row in vault.store.versions_of(record)]
+            parts = [row for row in objects if _is_body_of_part(row)]
+            yield Doomed(parts, [*(row for row in objects if not _is_body_of_part(row)), *of_records])
+
+
+def _is_body_of_part(row: ObjectVersion) -> bool:
+    return not row.marker and not row.name.endswith(f"/{PLAN}")
 
 
 def _is_given_up(vault: TableVault, base: str, objects: list[ObjectVersion], horizon: int, now: float) -> bool:

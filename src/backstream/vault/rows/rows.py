@@ -27,6 +27,7 @@ from backstream.model.values.schema import canonical_key
 from backstream.ports import ManyWrites, NewObject, ObjectStore, Tag
 from backstream.vault.catalog import Catalog
 from backstream.vault.rows import create_only
+from backstream.vault.rows.own_versions import OwnVersions
 from backstream.vault.rows.row_tops import LATE_VERSIONS, Until, is_at, same_state, settle
 from backstream.vault.rows.row_versions import (
     NewestVersion,
@@ -59,6 +60,7 @@ class RowStore:
         self._catalog = catalog
         self._tops: OrderedDict[str, NewestVersion] = OrderedDict()
         self._late: OrderedDict[str, Sequence[RowVersion]] = OrderedDict()
+        self._own = OwnVersions()
         self._remember = remember
         self._lock = threading.Lock()
 
@@ -129,8 +131,10 @@ class RowStore:
         if isinstance(outcome, BackstreamError):
             return outcome
         with self._lock:
-            top = self._tops.get(name, NewestVersion())
-        self._note(name, top.with_change(change))
+            top = self._tops.get(name)
+            if top is not None:  # without one it was created: nothing was below
+                self._own.note(name, top, self._row(name, outcome, bare_change(change)))
+        self._note(name, (top or NewestVersion()).with_change(change))
         return of_change(change, ImagePlace(name, outcome))
 
     def _name(self, keys: bytes, image: bytes | None) -> str:
@@ -151,9 +155,14 @@ class RowStore:
         if change.event == "REMOVE":
             self._store.delete(name)
         if behind or change.event == "REMOVE" or (change.event == "INSERT" and top.order is not None):
-            seen = self._settle(name, [row], until=top.is_of)
+            with self._lock:
+                own, until = self._own.taken(name, top)
+            seen = self._settle(name, [row, *own], until=until)
             if seen and not same_state(newest_row(seen), row):
                 known = NewestVersion.of(known_of(seen))
+        else:
+            with self._lock:
+                self._own.note(name, top, row)
         self._note(name, known)
         return row.place
 
@@ -166,11 +175,13 @@ class RowStore:
     def _put_entry(
         self, name: str, entry: Entry, body: bytes, upon: NewestVersion | None = None, *, if_absent: bool = False
     ) -> RowVersion:
-        key_names = self._catalog.key_schema.names
-        version = self._store.put(name, body, metadata_of(entry, key_names, upon), if_absent=if_absent)
+        metadata = metadata_of(entry, self._catalog.key_schema.names, upon)
+        return self._row(name, self._store.put(name, body, metadata, if_absent=if_absent), entry, upon)
+
+    def _row(self, name: str, version: str, entry: Entry, upon: NewestVersion | None = None) -> RowVersion:
         place = ImagePlace(name, version)
         bare = msgspec.structs.replace(entry, keys=b"", image=None, old=None, place=place, before=None, after=None, body=None)
-        return RowVersion(bare, key_names, upon)
+        return RowVersion(bare, self._catalog.key_schema.names, upon)
 
     def _forget_late(self, name: str) -> bool:
         """Returns whether there was something late."""

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import msgspec
 
-from backstream.errors import BackstreamError, Damaged
+from backstream.errors import BackstreamError, Damaged, Refused
 from backstream.model import moment
 from backstream.model.changes.entry import Entry, Scanned
 from backstream.model.clocks import CLOCKS_APART
@@ -112,15 +112,17 @@ class _Backfill:
 
     def _new_plan(self) -> BasePlan:
         began = self._begin()
+        _check_horizon(self._vault.catalog, began)
         name = f"{moment.compact(began)}-{uuid.uuid4().hex[:6]}"
         plan = BasePlan(FORMAT, name, self._source.kind, self._source.id, self._source.segments, began)
         self._vault.bases.begin(plan)
         return plan
 
     def _begin(self) -> int:
-        """Returns its begin: after all known gaps, if one ended only just now."""
+        """Returns its begin: after the horizon and all known gaps, if one ended only just now."""
         before = max((gap.until for gap in self._vault.coverage.lost()), default=0)
-        before = max(before, self._vault.coverage.followed_from - 1)
+        horizon = self._vault.catalog.horizon
+        before = max(before, self._vault.coverage.followed_from - 1, 0 if horizon is None else horizon.second)
         began = self._source.begin()
         if began <= before <= began + LONGEST_WAIT and self._source.kind is BaseKind.SCAN:
             self._clock.sleep(before + 1 - began)
@@ -187,8 +189,19 @@ class _Backfill:
         newest = catalogs.BaseBackup(base.id, base.kind, moment.iso(base.begin), moment.iso(base.end))
 
         def noted(catalog: Catalog) -> Catalog:
+            _check_horizon(catalog, base.begin)
             if catalog.base_backup is None or catalog.base_backup.ended <= newest.ended:
                 return msgspec.structs.replace(catalog, base_backup=newest)
             return catalog
 
         catalogs.change(self._vault.store, self._vault.catalog.table, noted)
+
+
+def _check_horizon(catalog: Catalog, began: int) -> None:
+    """Raises Refused if the horizon has passed the begin of a base backup: the changes made beside it may be removed."""
+    if catalog.horizon is not None and began <= catalog.horizon.second:
+        raise Refused(
+            f"a base backup that begins at {moment.iso(began)} does not count: "
+            f"the history of {catalog.table} is kept from {catalog.horizon.since} on",
+            hint="Take one that begins later. `retain` must not pass the begin of one that is still being made.",
+        )

@@ -168,7 +168,7 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
         yield from _base(vault, base)
     lost = {base.id: (name, base.end) for name, base in bases.lost()}
     last = vault.catalog.base_backup
-    if last is not None and last.id not in {each.id for each in complete}:
+    if last is not None and last.id not in {each.id for each in complete} and not _is_passed(vault, last):
         lost.setdefault(last.id, (f"base backup {last.id}", moment.parse_iso_micros(last.ended) // MICROS))
     for name, ended in lost.values():
         yield wrong(FindingKind.MISSING, name, "the record of a complete base backup: it does not count without", (ended, None))
@@ -177,6 +177,12 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
     passed = bases.passed()
     for each in (one for one in bases.ids() if one not in passed):
         yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
+
+
+def _is_passed(vault: TableVault, base: catalogs.BaseBackup) -> bool:
+    """True if the horizon has passed a base backup in the catalog. An older version of `backfill` noted it all the same."""
+    horizon = vault.catalog.horizon
+    return horizon is not None and moment.parse_iso_micros(base.began) // MICROS <= horizon.second
 
 
 def _compacted_bases(vault: TableVault) -> Iterator[RepairableFinding]:

@@ -118,7 +118,10 @@ class AbsenceEvidence:
         return safety.known_until(self._window)
 
     def _shown(self, first: Entry | None) -> Doubt | None:
-        """Returns the evidence that an item existed at the moment: its first change after it was made to an existing item."""
+        """Returns the evidence that an item may have existed at the moment: its first change after it was made to an existing item.
+
+        Either it existed at the moment, or the change that created it after the moment is missing.
+        """
         if first is None or first.event == "INSERT":
             return None
         at = self._request.at
@@ -126,8 +129,9 @@ class AbsenceEvidence:
             if self._request.delete_unknown:
                 return None  # the insert may lie in the gap
             return Doubt("left alone, its insert may lie in a gap after the moment", self._request.allow_gap)
-        word = f"left alone, it existed at {moment.iso(at)}: its next change, at {moment.iso(first.seconds)}, is a {first.event}"
-        return Doubt(f"{word}; a change of it is missing before that")
+        then = moment.iso(at)
+        word = f"left alone, its first change after {then}, at {moment.iso(first.seconds)}, is a {first.event} of an existing item"
+        return Doubt(f"{word}: it existed at {then}, or the change that created it later is missing")
 
 
 class LaterOfFew:
