@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import pytest
 
@@ -15,13 +16,14 @@ from backstream.operations.inspect.check import CheckContext, check
 from backstream.operations.inspect.history import history, show
 from backstream.operations.inspect.status import status
 from backstream.operations.retain import RetainContext, Retention, retain
-from backstream.ports import Lock
+from backstream.ports import Lock, ObjectStore
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.item_states import newest
 from kit import images
 from kit.clock import ManualClock
 from kit.stage import Stage
+from kit.watched import WatchedStore
 
 DAY = 86_400
 
@@ -225,3 +227,36 @@ def test_a_base_backup_from_before_the_horizon_goes_and_a_later_one_stays(stage:
     for at in stage.moments(horizon.second):
         assert answers(stage, at) == stage.expected(at), at
     assert check(stage.vault(), CheckContext(stage.clock), percent=100).findings == []
+
+
+def test_a_base_backup_that_a_horizon_has_passed_meanwhile_does_not_count_and_says_so(stage: Kept) -> None:
+    """A scan of days, and `retain` beside it that keeps less: the changes made beside the scan are removed."""
+    stage.live(4)
+
+    def passing(name: str) -> None:
+        if "/base/complete/" in name and "_state_" not in name:
+            stage.live(2)
+            stage.retain(DAY)
+
+    watched = cast("ObjectStore", WatchedStore(stage.store, before_write=passing))
+    source = scan_of(stage.vault(watched), stage.table, stage.clock, segments=1, max_units=None)
+    with pytest.raises(Refused, match=r"a base backup that begins at .* does not count: the history of flights is kept from"):
+        backfill(stage.vault(watched), source, BackfillContext(stage.clock))
+    assert stage.vault().catalog.base_backup is None
+    assert check(stage.vault(), CheckContext(stage.clock)).findings == []
+    assert stage.retain(DAY).removed_versions > 0, "what is left of it goes"
+    assert [base.kind for _, base in stage.vault().bases.every_record()] == ["state"]
+
+
+def test_a_base_backup_right_after_a_retention_begins_after_the_horizon(stage: Kept) -> None:
+    stage.live(2)
+    stage.retain(1)
+    horizon = stage.vault().catalog.horizon
+    backfill(
+        stage.vault(),
+        scan_of(stage.vault(), stage.table, stage.clock, segments=1, max_units=None),
+        BackfillContext(stage.clock),
+    )
+    (base,) = [each for each in stage.vault().bases.complete() if each.kind == "scan"]
+    assert horizon is not None
+    assert base.begin > horizon.second

@@ -35,7 +35,8 @@ def of_item(vault: TableVault, key: bytes, entries: Sequence[Entry], window: Win
     """
     catalog, erased = vault.catalog, vault.erasures.until(key)
     begin = catalog.lives[-1].created if catalog.lives else BEGINNING
-    evidence = ChainEvidence(begin, settled=AFTER_ALL, gaps=[(gap.since, gap.until) for gap in window.gaps])
+    gaps = [(gap.since, gap.until) for gap in window.gaps]
+    evidence = ChainEvidence(begin, settled=AFTER_ALL, gaps=gaps, horizon=window.horizon)
     proven = settled(catalog, window, now)
     return [_broken(key, found, proven) for found in item_chain.losses(entries, Judge(evidence)) if found.since > erased]
 

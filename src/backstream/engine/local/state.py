@@ -258,11 +258,11 @@ class State:
             # A base backup with an unreadable part does not tell which items did not exist.
             read_whole = self._base_is_whole and not self._basis.is_state
             readings = [WholeTableRead(base.begin, base.end)] if read_whole else []
-            return ChainEvidence(readings=readings, settled=self._at, gaps=gaps)
+            return ChainEvidence(readings=readings, settled=self._at, gaps=gaps, horizon=window.horizon)
         begun = self._vault.catalog.complete_from
         if begun is None or self.floor == BEGINNING:
-            return ChainEvidence(settled=self._at, gaps=gaps)
-        return ChainEvidence(begin=self.floor, readings=[WholeTableRead(self.floor, begun)], settled=self._at, gaps=gaps)
+            return ChainEvidence(settled=self._at, gaps=gaps, horizon=window.horizon)
+        return ChainEvidence(self.floor, [WholeTableRead(self.floor, begun)], self._at, gaps, window.horizon)
 
     def read_on(self) -> None:
         """Notes in `names` what came after the moment, too."""

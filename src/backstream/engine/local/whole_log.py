@@ -122,5 +122,6 @@ class _WholeLog(State):
             readings=empty + read,
             settled=self._at,
             gaps=[(gap.since, gap.until) for gap in window.gaps],
+            horizon=window.horizon,
         )
         return self._held.broken(evidence, settled(self._vault.catalog, window, now), self._vault.erasures)

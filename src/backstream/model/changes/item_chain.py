@@ -44,13 +44,15 @@ class ChainEvidence(msgspec.Struct, frozen=True):
 
     `begin`: nothing before this second counts, as it was another life of the table; `readings`: base backups that were read as a
     whole, and the empty table at `init`; `settled`: no change up to this second can arrive any more; `gaps`: periods (seconds, both
-    included) in which changes are known to be missing.
+    included) in which changes are known to be missing; `horizon`: the second from which history is kept, None if all of it is: a
+    change that was made before the item was known again by then concerns no moment.
     """
 
     begin: int = BEGINNING
     readings: Sequence[WholeTableRead] = ()
     settled: int = BEGINNING
     gaps: Sequence[tuple[int, int]] = ()
+    horizon: int | None = None
 
 
 class Judge:
@@ -61,12 +63,13 @@ class Judge:
         ordered = sorted(evidence.gaps)
         self._since = [since for since, _ in ordered]
         self._until = list(accumulate((until for _, until in ordered), max))
+        self._passed = BEGINNING if evidence.horizon is None else evidence.horizon
 
     def is_loss(self, found: Break) -> bool:
-        """True if a break can only be a loss: no gap explains it, and no later arrival can mend it."""
+        """True if a break can only be a loss: no gap explains it, no later arrival can mend it, it is not before the horizon."""
         begun = bisect_right(self._since, found.until)
         explained = begun > 0 and self._until[begun - 1] >= found.since
-        return found.until <= self.evidence.settled and not explained
+        return self._passed < found.until <= self.evidence.settled and not explained
 
 
 class _Link(msgspec.Struct, frozen=True, gc=False):

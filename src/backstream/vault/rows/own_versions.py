@@ -1,7 +1,7 @@
 """Remembers the versions that a writer has put upon one that it knew, so that it later looks below all of them.
 
 A writer may be behind another one that keeps changes of the same item. Its first version then lies above newer ones, and so does
-each that follows. When it comes to a delete, it must look down to the version that it once began with, not only to its own last one.
+each later one. When it comes to a delete, it must look down to the version that it began with, not only to its own last one.
 """
 
 from __future__ import annotations

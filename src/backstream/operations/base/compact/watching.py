@@ -28,7 +28,7 @@ class Watch:
         self._now = now
         window = vault.window(now)
         gaps = [(gap.since, gap.until) for gap in window.gaps]
-        self._judge = Judge(ChainEvidence(settled=settled(vault.catalog, window, now), gaps=gaps))
+        self._judge = Judge(ChainEvidence(settled=settled(vault.catalog, window, now), gaps=gaps, horizon=window.horizon))
         self._suspected: set[bytes] = set()
 
     def looking_at(self, lines: Iterable[FrameLine]) -> Iterator[FrameLine]:

@@ -59,6 +59,7 @@ def _evidence(vault: TableVault, whole: Sequence[Base], window: Window) -> Chain
         readings=[*empty, *(WholeTableRead(each.begin, each.end) for each in whole)],
         settled=AFTER_ALL,
         gaps=[(gap.since, gap.until) for gap in window.gaps],
+        horizon=window.horizon,
     )
 
 
