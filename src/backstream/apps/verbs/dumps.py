@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from backstream.apps import extras
 from backstream.apps.config import Config
+from backstream.apps.loading import extras
 from backstream.apps.verbs.arguments import url_of
 from backstream.errors import NotFound
 from backstream.stores.dumps import SCHEMA, DynamodumpDump
