@@ -98,6 +98,18 @@ def test_golden_catalog_with_a_horizon() -> None:
     assert catalogs.encode(catalog) == body, "what is read is written again as it was"
 
 
+def test_golden_catalog_with_forgotten_items() -> None:
+    """Format 4: written once `erase --forget-future` has told writers what to discard."""
+    body = (GOLDEN.parent / "format-4" / "catalog.json").read_bytes()
+    catalog = catalogs.decode(body, NAME)
+    assert catalog.format == 4
+    assert catalog.erasures == ("20261130T085437Z-452049",)
+    assert catalog.forgotten == "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+    assert catalogs.encode(catalog) == body, "what is read is written again as it was"
+    with pytest.raises(Damaged, match="says what none does"):
+        catalogs.decode(body.replace(b"0f1e2d3c", b"../../.."), NAME)
+
+
 @pytest.mark.parametrize(("second", "base"), [(-1, "state-1"), (10**15, "state-1"), (1, ""), (1, "../x")])
 def test_a_horizon_that_is_none_is_damage(second: int, base: str) -> None:
     spoilt = json.loads((GOLDEN.parent / "format-3" / "catalog.json").read_bytes())

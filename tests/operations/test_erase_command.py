@@ -193,3 +193,23 @@ def test_verify_finds_what_an_erasure_has_left(tmp_path: Path, run: Run) -> None
     assert [each["object"] for each in verified.report["found"]] == ["flights/copy"]
     assert "still hold" in verified.err
     assert run("erase", "--verify", "20200101T000000Z-aaaaaa").code == 1
+
+
+def test_later_changes_are_discarded_and_every_command_says_so(tmp_path: Path, run: Run) -> None:
+    stage, _ = lived_in(tmp_path)
+    words = ("erase", "flights", "--partition", CANARY, "--reason", "article 17", "--forget-future")
+    assert run(*words, "--dry-run", "--json").report["forget_future"] is True
+    assert stage.vault().catalog.forgotten is None
+    erased = run(*words)
+    assert (erased.code, "discarded" in erased.out) == (0, True)
+    put(stage, CANARY, 1, f"{CANARY} again")
+    put(stage, CANARY, 9, f"{CANARY} is new there")
+    assert stage.follow().forgotten == 2
+    assert anywhere(stage, tmp_path) == []
+    history = run("history", "flights", KEY)
+    assert (history.code, "all later changes are discarded" in history.err) == (1, True)
+    assert run("check", "flights", "--read-data").code == 0
+    verified = run("erase", "--verify", stage.vault().catalog.erasures[0], "--json")
+    assert (verified.code, verified.report["found"], verified.report["new"]) == (0, [], 0)
+    again = run(*words)
+    assert (again.code, "its later changes are discarded" in again.err) == (1, True)

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from backstream.errors import AlreadyExists, CatalogLost, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable, UsageError
+from backstream.errors import AlreadyExists, CatalogLost, ConditionNotMet, Damaged, MissingObject, NotFound, Unavailable
 from backstream.model import moment
 from backstream.model.changes import kinesis
 from backstream.model.changes.change import MICROS
-from backstream.model.condition import path_of
 from backstream.model.sealing import Signing
 from backstream.model.tables.naming import SYSTEM_FOLDER, KeyOrder, Naming
 from backstream.model.tables.settings import TableSettings, check_shape, from_description
 from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
-from backstream.model.values.schema import KEY_TYPES, KeySchema
+from backstream.model.values.schema import KeySchema
 from backstream.ports import ObjectStore, StoredObject
-from backstream.vault import below_markers, horizon, table_folders
+from backstream.vault import below_markers, catalog_checks, horizon, table_folders
 from backstream.vault.log.segments import Codec
 
-FORMAT = 3
+FORMAT = 4  # of a table with items whose changes are discarded
+HORIZON_FORMAT = 3  # of a table whose history was shortened, or from whose history items were erased
 LIVES_FORMAT = 2  # of a table that was made again
 FIRST_FORMAT = 1  # of a table that was never made again, with its whole history: every version of this tool reads it
 FIRST_SAVED = 600  # seconds after `initialised` in which the first catalog counts as saved, whatever the clocks say
@@ -111,6 +110,7 @@ class Catalog(msgspec.Struct, frozen=True):
     `actor_attribute`: the path of the attribute in which an item names its last writer, None if there is none. `bucket_owner`: the
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None if
     they are not signed. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first.
+    `forgotten`: the digest of the record of items whose changes are discarded, None if there are none.
     """
 
     format: int
@@ -140,6 +140,7 @@ class Catalog(msgspec.Struct, frozen=True):
     signing: Signing | None = None
     horizon: horizon.Horizon | None = None
     erasures: tuple[str, ...] = ()
+    forgotten: str | None = None
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -166,13 +167,17 @@ def encode(catalog: Catalog) -> bytes:
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
-_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon")
+_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon", "forgotten")
 _USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": (), "erasures": ()}
 
 
 def format_of(catalog: Catalog) -> int:
-    """Returns its format. Older tools would give back rows of an earlier life, and miss what `retain` or `erase` removed."""
-    return FORMAT if catalog.erasures or catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
+    """Returns its format. Older tools would give back rows of an earlier life, miss what `retain` or `erase` removed, or keep what
+    is to be forgotten.
+    """
+    if catalog.forgotten is not None:
+        return FORMAT
+    return HORIZON_FORMAT if catalog.erasures or catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
 
 
 def decode(body: bytes, name: str) -> Catalog:
@@ -181,27 +186,11 @@ def decode(body: bytes, name: str) -> Catalog:
         catalog = msgspec.json.decode(body, type=Catalog)
     except UNDECODABLE as error:
         raise Damaged(f"the catalog {name} cannot be read: {reason(error)}", hint=_EARLIER) from error
-    if not _is_sound(catalog):
+    if not catalog_checks.is_sound(catalog):
         raise Damaged(f"the catalog {name} says what none does", hint=_EARLIER)
     if catalog.format > FORMAT:
         raise Damaged(f"the catalog {name} is of format {catalog.format}", hint="Use a newer Backstream.")
     return catalog
-
-
-def _is_sound(catalog: Catalog) -> bool:
-    """True if its times are times, its paths are paths, and its key is one that a table can have."""
-    adopted = () if catalog.adopted is None else (catalog.adopted.since, catalog.adopted.until)
-    try:
-        for each in (catalog.initialised, *adopted):
-            moment.parse_iso_micros(each)
-        if catalog.actor_attribute is not None:
-            path_of(catalog.actor_attribute)
-    except (ValueError, OverflowError, UsageError):
-        return False
-    if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):
-        return False
-    complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
-    return complete and horizon.is_sound(catalog.horizon) and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)
 
 
 def settings_of(catalog: Catalog) -> TableSettings:

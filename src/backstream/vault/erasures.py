@@ -2,6 +2,7 @@
 
     erasures/ID/begun.json    written before anything is changed: the time, the operator, the reason, and salted hashes of the keys
     erasures/ID/done.json     everything is erased: the objects that were rewritten or removed
+    erasures/forgotten-DIGEST.json    see `forgotten`
 
 A key, and the name of a row object, stand there as salted SHA-256 only. The catalog lists the ids, so a vault without erasures
 costs no request. See docs/notes/0052.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TypeVar
@@ -27,7 +28,9 @@ from backstream.ports import ObjectStore
 from backstream.vault import below_markers
 from backstream.vault.catalog import folder
 
-FORMAT = 1
+FORMAT = 1  # of one that says nothing of the future, and of the records beside it
+FORGETS_FORMAT = 2
+FOREVER = 1 << 62  # a second after all others
 DIGITS = 40  # hex digits of a hash: 160 bits
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 
@@ -45,7 +48,8 @@ class ErasedRow(msgspec.Struct, frozen=True, array_like=True):
 class Erasure(msgspec.Struct, frozen=True):
     """One erasure. `at`: ISO 8601, UTC; changes of these items up to that second are erased. `salt`: hex digits.
 
-    `objects`: the salted hashes of the names of their row objects.
+    `objects`: the salted hashes of the names of their row objects. `forgets`: True if later changes of these items are discarded;
+    `partition`: then the salted hash of the partition that was erased as a whole, so that its new items are discarded too.
     """
 
     format: int
@@ -56,28 +60,52 @@ class Erasure(msgspec.Struct, frozen=True):
     salt: str
     rows: tuple[ErasedRow, ...]
     objects: tuple[str, ...] = ()
+    forgets: bool = False
+    partition: str = ""
 
     def __str__(self) -> str:
-        return f"erased on {self.at}, erasure {self.id}: {self.reason}"
+        later = ", and all later changes are discarded" if self.forgets else ""
+        return f"erased on {self.at}{later}, erasure {self.id}: {self.reason}"
 
     @property
     def second(self) -> int:
-        """The last second whose changes are erased."""
+        """The second of the erasure."""
         return moment.parse_iso_micros(self.at) // MICROS
+
+    @property
+    def until(self) -> int:
+        """The last second whose changes are erased; `FOREVER` if later ones are discarded."""
+        return FOREVER if self.forgets else self.second
 
     def of_key(self, key: bytes) -> str:
         """Returns the salted hash of a canonical key."""
-        return _hash(self.salt, b"key", key)
+        return salted(self.salt, b"key", key)
 
     def of_object(self, name: str) -> str:
         """Returns the salted hash of the name of a row object."""
-        return _hash(self.salt, b"object", name.encode())
+        return salted(self.salt, b"object", name.encode())
+
+    def of_partition(self, beginning: bytes) -> str:
+        """Returns the salted hash of a partition: of the text with which the canonical keys of its items begin."""
+        return salted(self.salt, b"partition", beginning)
+
+    def is_of_partition(self, key: bytes) -> bool:
+        """True if an item is of the partition that was erased as a whole, for the future too."""
+        return bool(self.partition) and self.of_partition(partition_of(key)) == self.partition
 
     def lacks_at(self, second: int, keys: Collection[bytes] | None = None) -> int:
         """Returns how many of its items existed at a second. `keys`: only these; None for all."""
         hashes = None if keys is None else {self.of_key(each) for each in keys}
         rows = [each for each in self.rows if hashes is None or each.key in hashes]
         return sum(any(since <= second and (until is None or second < until) for since, until in each.lived) for each in rows)
+
+
+def _encoded(erasure: Erasure) -> bytes:
+    """Returns the record as JSON. One that says nothing of the future is of the first format, as older versions wrote it."""
+    fields = msgspec.structs.asdict(erasure)
+    if not erasure.forgets:
+        del fields["forgets"], fields["partition"]
+    return msgspec.json.encode(fields)
 
 
 class TouchedObject(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -100,8 +128,16 @@ class Finished(msgspec.Struct, frozen=True):
     versions_removed: int
 
 
-def _hash(salt: str, kind: bytes, what: bytes) -> str:
+def salted(salt: str, kind: bytes, what: bytes) -> str:
+    """Returns the salted hash of a key, of the name of an object, or of a partition."""
     return hashlib.sha256(b"%s|%s|%s" % (salt.encode(), kind, what)).hexdigest()[:DIGITS]
+
+
+def partition_of(key: bytes) -> bytes:
+    """Returns the text with which the canonical keys of all items of a key's partition begin: see `parse_partition`."""
+    attributes = msgspec.json.decode(key, type=dict[str, msgspec.Raw])
+    name, value = next(iter(attributes.items()))
+    return msgspec.json.encode({name: value})[:-1] + (b"}" if len(attributes) == 1 else b",")
 
 
 Record = TypeVar("Record", Erasure, Finished)
@@ -128,12 +164,14 @@ class Erasures:
         """Returns the newest erasure of an item; None if it was never erased."""
         if not self._ids:
             return None
-        return next((each for each, keys in self._by_key if each.of_key(key) in keys), None)
+        return next(self._with(key), None)
+
+    def _with(self, key: bytes) -> Iterator[Erasure]:
+        return (each for each, keys in self._by_key if each.of_key(key) in keys or each.is_of_partition(key))
 
     def until(self, key: bytes) -> int:
         """Returns the last second whose changes of an item are erased; a second before all others if it never was."""
-        found = self.of(key)
-        return BEGINNING - 1 if found is None else found.second
+        return max((each.until for each in self._with(key)), default=BEGINNING - 1) if self._ids else BEGINNING - 1
 
     def lacks_at(self, second: int, keys: Collection[bytes] | None = None) -> int:
         """Returns how many erased items existed at a second: see `Erasure.lacks_at`."""
@@ -161,7 +199,7 @@ class Erasures:
     def begin(self, erasure: Erasure) -> None:
         """Makes the record of an erasure durable. Nothing is erased before."""
         self._store.put(
-            f"{self._prefix}{erasure.id}/begun.json", msgspec.json.encode(erasure), {"format": str(FORMAT)}, if_absent=True
+            f"{self._prefix}{erasure.id}/begun.json", _encoded(erasure), {"format": str(erasure.format)}, if_absent=True
         )
 
     def note(self, erasure: str, touched: Sequence[TouchedObject]) -> None:
@@ -196,6 +234,6 @@ class Erasures:
             found = msgspec.json.decode(body, type=kind)
         except UNDECODABLE as error:
             raise Damaged(f"the record of an erasure cannot be read: {where}: {reason(error)}") from error
-        if found.id != erasure or found.format > FORMAT:
+        if found.id != erasure or found.format > FORGETS_FORMAT:
             raise Damaged(f"the record of an erasure cannot be read: {where}: it is of another one, or of a newer format")
         return found

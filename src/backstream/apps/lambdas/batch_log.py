@@ -75,7 +75,8 @@ class BatchLine(msgspec.Struct, frozen=True):
         ]
         lag = None if report.newest is None else _lag(report.newest, self.ended)
         figures = _Figures(report.captured, len(report.failures), report.size, lag, self._ms)
-        self._write(delivery.table, facts, figures, {"failed": failed})
+        forgotten = {"forgotten": report.forgotten} if report.forgotten else {}
+        self._write(delivery.table, facts, figures, {**forgotten, "failed": failed})
 
     def refused(self, delivery: Delivery, error: Exception) -> None:
         """Logs that none of one table's records was kept, and why."""

@@ -33,15 +33,16 @@ class Erasing:
         tenant: str | None = None,
         reason: str = "",
         dry_run: bool = False,
+        forget_future: bool = False,
         files: Iterable[str | Path] = (),
         progress: Progress | None = None,
     ) -> Erased:
         """Removes items from all history: row versions, log, base backups, records. It needs the right to remove versions.
 
         `keys` and those in `keys_file`, one a line, or `partition` (a value of the hash key), or `tenant` select them. `reason`:
-        kept in the record. Changes that arrive later are new. `files`: resume and undo files of this table, from which they are
-        taken out too. What locks keep, and what could not be searched, is named in the answer; the same call goes on with it, and
-        with any erasure that was interrupted. Raises NotFound if nothing is selected.
+        kept in the record. `forget_future`: changes that arrive later are discarded; otherwise they are new. `files`: resume and
+        undo files of this table, from which they are taken out too. What locks keep, and what could not be searched, is named; the
+        same call goes on with it, and with any erasure that was interrupted. Raises NotFound if nothing is selected.
         """
         config = self._config
         vault = config.verified(self._name)
@@ -50,7 +51,14 @@ class Erasing:
         wanted = tuple(dict.fromkeys(named))
         by = "" if dry_run else operator(config)
         request = EraseRequest(
-            reason=reason, by=by, keys=wanted, partition=partition, tenant=tenant, dry_run=dry_run, files=tuple(map(Path, files))
+            reason=reason,
+            by=by,
+            keys=wanted,
+            partition=partition,
+            tenant=tenant,
+            dry_run=dry_run,
+            files=tuple(map(Path, files)),
+            forget_future=forget_future,
         )
         return erasing.erase(partial(config.verified, self._name), request, self._context(progress))
 

@@ -19,6 +19,7 @@ from backstream.model.changes.deliveries import change_of, made_within
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.plain_batch import PlainLine
 from backstream.operations.capture import durable
+from backstream.operations.capture.forgetting import Forgetting
 from backstream.operations.setup.sources import record_ties
 from backstream.ports import Images, ManyImages, Tag
 from backstream.vault.catalog import Layout
@@ -36,13 +37,14 @@ class BatchReport(msgspec.Struct, frozen=True):
     position in the batch.
 
     Over the readable records: `size` is the bytes of keys and images; `newest` is the second of the newest change, None if there is
-    none.
+    none. `forgotten`: the number of changes that were discarded, because their items were erased with `--forget-future`.
     """
 
     captured: int
     failures: Mapping[int, BackstreamError]
     size: int
     newest: float | None
+    forgotten: int = 0
 
 
 def keep_batch(
@@ -65,6 +67,7 @@ def keep_batch(
     if (lines := _plain(vault, records, stream, time)) is not None:
         return _log_plain(vault, lines, stream, kind, writer)
     changes, failures = _parse(records, stream)
+    changes, forgotten = _without_forgotten(vault, changes)
     record_ties(vault, changes.values())
     positions = list(changes)
     in_order = now if kind is SegmentKind.LAMBDA and vault.catalog.kinesis is None else None
@@ -73,7 +76,14 @@ def keep_batch(
     failures |= {positions[each]: error for each, error in kept.failures.items()}
     entries = {positions[each]: entry for each, entry in kept.entries.items()}
     captured = _log(vault, entries, failures, _Batch(records, stream, changes, writer, kind, time, pool))
-    return _report(captured, failures, list(changes.values()))
+    return _report(captured, failures, list(changes.values()), forgotten)
+
+
+def _without_forgotten(vault: TableVault, changes: Mapping[int, Change]) -> tuple[dict[int, Change], int]:
+    """Returns the changes to keep by position, and the number of the others."""
+    forgetting = Forgetting(vault)
+    kept = set(map(id, forgetting.kept(changes.values())))
+    return {position: each for position, each in changes.items() if id(each) in kept}, forgetting.count
 
 
 def why(error: BackstreamError) -> str:
@@ -87,7 +97,7 @@ def why(error: BackstreamError) -> str:
 def _plain(vault: TableVault, records: Sequence[Mapping[str, Any]], stream: str, time: _Time) -> list[PlainLine] | None:
     """Returns the lines of a batch that needs only lines; None for any other, and if no time is left."""
     catalog = vault.catalog
-    if catalog.layout is not Layout.LOG or catalog.kinesis is not None or not records or time.is_up:
+    if catalog.layout is not Layout.LOG or catalog.kinesis or catalog.forgotten or not records or time.is_up:
         return None
     return plain_batch.lines(records, stream, catalog.key_schema)
 
@@ -100,9 +110,11 @@ def _log_plain(vault: TableVault, lines: Sequence[PlainLine], stream: str, kind:
     return _report(len(lines), {}, lines)
 
 
-def _report(captured: int, failures: Mapping[int, BackstreamError], read: Sequence[Change | PlainLine]) -> BatchReport:
+def _report(
+    captured: int, failures: Mapping[int, BackstreamError], read: Sequence[Change | PlainLine], forgotten: int = 0
+) -> BatchReport:
     newest = max((each.micros for each in read), default=None)
-    return BatchReport(captured, failures, sum(each.size for each in read), None if newest is None else newest / MICROS)
+    return BatchReport(captured, failures, sum(each.size for each in read), None if newest is None else newest / MICROS, forgotten)
 
 
 class _Time(msgspec.Struct, frozen=True):

@@ -145,7 +145,9 @@ def _run(
         else:
             new_follower = partial(KinesisFollower, keeper)
             tail = Tail(catalog.table, parts, keeper.arrived(retention), following.stop, new_follower, base)
-        return tail.run(until_caught_up=until_caught_up, deadline=following.deadline)
+        report = tail.run(until_caught_up=until_caught_up, deadline=following.deadline)
+        count = keeper.forgetting.count
+        return msgspec.structs.replace(report, captured=report.captured - count, forgotten=count)
 
 
 def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:

@@ -49,6 +49,8 @@ class LogIndex:
 
     def missing(self, changes: Sequence[Change], shard: str) -> list[Change]:
         """Returns the changes that the log does not hold, in their order. `shard`: the shard of all of them."""
+        if not changes:
+            return []
         left = self._not_in_segments(changes, shard)
         if left:
             for hour in {change.seconds // HOUR for change in left}:

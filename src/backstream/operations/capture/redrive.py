@@ -48,6 +48,7 @@ class Redriven(msgspec.Struct, frozen=True):
     `redriven`: the finished batches; `records`: their records, as far as they were read; `captured`: those that are in the
     vault's log now; `given_up`: those declared lost; `not_found`: names that should have been declared lost and no longer wait;
     `left`: batches that still wait. With `dry_run`, nothing was done. `notes`: more notes for an operator.
+    `forgotten`: records that were discarded, because their items were erased with `--forget-future`.
     """
 
     table: str
@@ -61,6 +62,7 @@ class Redriven(msgspec.Struct, frozen=True):
     left: list[Left]
     dry_run: bool
     notes: list[str] = []
+    forgotten: int = 0
 
 
 class RedriveOptions(msgspec.Struct, frozen=True):
@@ -117,7 +119,7 @@ class _Redrive:
         self._left: list[Left] = []
         self._given_up: list[str] = []
         self._notes: list[str] = []
-        self._records = self._captured = self._redriven = 0
+        self._records = self._captured = self._redriven = self._forgotten = 0
 
     def run(self) -> Redriven:
         batches = self._waiting()
@@ -145,6 +147,7 @@ class _Redrive:
             left=self._left,
             dry_run=self._words.dry_run,
             notes=self._notes,
+            forgotten=self._forgotten,
         )
 
     def _record_absences(self, batches: Sequence[FailedBatch]) -> None:
@@ -193,6 +196,7 @@ class _Redrive:
             return
         report = self._keep(records, batch.record.stream_arn, pool)
         self._captured += report.captured
+        self._forgotten += report.forgotten
         left = list(self._failed(batch, report))
         self._left += left
         if not left:

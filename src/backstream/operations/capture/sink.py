@@ -9,6 +9,7 @@ from backstream.errors import BackstreamError
 from backstream.model.changes.change import Change
 from backstream.model.changes.entry import Entry
 from backstream.operations.capture import durable
+from backstream.operations.capture.forgetting import LiveForgetting, passed_at_end, taken_over
 from backstream.operations.capture.shards import DurablePrefix, ShardPosition
 from backstream.operations.setup.sources import record_ties_in
 from backstream.ports import Clock
@@ -55,6 +56,7 @@ class VaultKeeper:
         self._notice = notice
         self._told: set[str] = set()
         self.side_by_side = durable.SIDE_BY_SIDE
+        self.forgetting = LiveForgetting(vault, notice)
 
     def reached(self) -> Mapping[str, ShardPosition]:
         """Returns the progress of earlier runs, by shard, from the log."""
@@ -71,19 +73,24 @@ class VaultKeeper:
 
     def keep(self, changes: Sequence[Change], shard: str, *, after: str) -> DurablePrefix:
         """Writes one segment: images first, then the run of them. Raises the log's errors: nothing is acknowledged then."""
-        run, failure = self._keep_images(changes)
-        if run:
-            self._log.write_run(run, shard, after=after, writer=self._writer)
-        return DurablePrefix(len(run), failure)
+        kept = self.forgetting.kept(changes)
+        run, failure = self._keep_images(kept)
+        done = taken_over(changes, kept, len(run))
+        passed = passed_at_end(changes[:done], kept[: len(run)])
+        if run or passed:
+            self._log.write_run(run, shard, after=after, writer=self._writer, passed=passed)
+        return DurablePrefix(done, failure)
 
     def keep_arrivals(
         self, changes: Sequence[Change], shard: str, *, before: str | None, positions: Sequence[str]
     ) -> DurablePrefix:
         """Does the same for a Kinesis stream's changes."""
-        run, failure = self._keep_images(changes)
+        kept = self.forgetting.kept(changes)
+        run, failure = self._keep_images(kept)
+        done = taken_over(changes, kept, len(run))
         if run:
-            self._log.write_arrivals(run, shard, before=before, position=positions[len(run) - 1], writer=self._writer)
-        return DurablePrefix(len(run), failure)
+            self._log.write_arrivals(run, shard, before=before, position=positions[done - 1], writer=self._writer)
+        return DurablePrefix(done, failure)
 
     def _keep_images(self, changes: Sequence[Change]) -> tuple[list[Entry], BackstreamError | None]:
         """Returns the entries up to the first change whose image could not be kept, and its error."""
@@ -91,8 +98,8 @@ class VaultKeeper:
         return kept.unbroken(len(changes)), kept.failures[min(kept.failures)] if kept.failures else None
 
     def note_ties(self, changes: Sequence[Change]) -> int:
-        """Records gaps in the vault."""
-        return record_ties_in(self._gaps, self._label, changes)
+        """Records gaps in the vault, except for items whose changes are discarded."""
+        return record_ties_in(self._gaps, self._label, self.forgetting.not_forgotten(changes))
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
         """Writes a mark in the log."""

@@ -1,5 +1,4 @@
-"""`tail`: follows a table's stream into the vault. It is safe to stop, kill and repeat at any instant: the log holds the position
-to continue from.
+"""`tail`: follows a table's stream into the vault. It is safe to stop, kill and repeat: the log holds the position to go on from.
 
 A stream is a tree of shards; a child is read only after its parent has been read to its end and is durable, so one item's changes
 come in order. After a kill, records are read again from the last durable segment on, and written again without effect.
@@ -34,7 +33,8 @@ class TailReport(msgspec.Struct, frozen=True):
 
     `gaps`: the number of recorded gaps; `durable`: the second up to which all changes are in the vault; `caught_up`: True if it had
     read everything; `ended`: True if the stream is closed and has been read to its end. `childless`: closed shards without listed
-    children: nothing later than their end is claimed. `throttled`: the number of times that the stream asked to slow down.
+    children: nothing later than their end is claimed. `throttled`: how often it asked to slow down. `forgotten`: the number of
+    changes of items that were erased with `--forget-future`.
     """
 
     table: str
@@ -45,6 +45,7 @@ class TailReport(msgspec.Struct, frozen=True):
     ended: bool
     childless: Sequence[str] = ()
     throttled: int = 0
+    forgotten: int = 0
 
 
 class Tail:

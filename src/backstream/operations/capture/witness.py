@@ -27,7 +27,8 @@ class Witnessed(msgspec.Struct, frozen=True):
     `checked`: the number of records read from the stream; `missing`: the number of them that the log lacked and holds now;
     `oldest_missing`: the time of the oldest of these; `gaps`: the number of recorded gaps; `proven_to`: everything up to there is
     in the vault or in a recorded gap; `caught_up`: True if there was nothing left to read; `waiting_for`: closed shards without
-    listed children yet, at whose end the proof stands still; `throttled`: the number of times that the stream asked to slow down.
+    listed children yet, at whose end the proof stands still; `throttled`: the number of times that the stream asked to slow down;
+    `forgotten`: the number of checked records that are discarded, because their items were erased with `--forget-future`.
     """
 
     table: str
@@ -40,6 +41,7 @@ class Witnessed(msgspec.Struct, frozen=True):
     waiting_for: list[str]
     throttled: int
     seconds: float
+    forgotten: int = 0
 
 
 def witness(vault: TableVault, following: Following, *, budget: float = BUDGET) -> Witnessed:
@@ -65,7 +67,7 @@ def _report(report: TailReport, findings: WitnessFindings, seconds: float) -> Wi
 
     return Witnessed(
         table=report.table,
-        checked=report.captured,
+        checked=report.captured + report.forgotten,
         missing=findings.missing,
         oldest_missing=iso(findings.oldest),
         gaps=report.gaps + findings.lost,
@@ -74,4 +76,5 @@ def _report(report: TailReport, findings: WitnessFindings, seconds: float) -> Wi
         waiting_for=list(report.childless),
         throttled=report.throttled,
         seconds=round(seconds, 3),
+        forgotten=report.forgotten,
     )

@@ -94,7 +94,7 @@ class WitnessKeeper(VaultKeeper):
         return self._check(changes, shard)
 
     def _check(self, changes: Sequence[Change], shard: str) -> DurablePrefix:
-        missing = self._index.missing(changes, shard)
+        missing = self._index.missing(self.forgetting.kept(changes), shard)
         if not missing:
             return DurablePrefix(len(changes))
         kept = durable.keep(missing, self._images, self._schema, self._pool)

@@ -28,7 +28,8 @@ class Erased(msgspec.Struct, frozen=True):
     `keys`: the number of items; `lines`: lines that were taken out of the log and of base backups; `objects`: objects that held
     something of them; `versions_removed`: versions and delete markers that were removed. `blocked_until`: the time from which
     everything can be erased, if locks keep some of it; `blocked` names these versions. `left`: objects that could not be searched.
-    `late`: lines of the subject that arrived while it was erased, and count as new.
+    `late`: lines of the subject that arrived while it was erased. `forget_future`: True if later changes are discarded; otherwise
+    they count as new.
     """
 
     table: str
@@ -45,6 +46,7 @@ class Erased(msgspec.Struct, frozen=True):
     blocked: Sequence[Blocked] = ()
     left: Sequence[NotErased] = ()
     late: int = 0
+    forget_future: bool = False
 
 
 class FoundAgain(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ class ErasureVerified(msgspec.Struct, frozen=True):
     """The result of `erase --verify`. `objects`, `versions`: how many were read; `found`: what is left of the subject.
 
     `unread`: objects that could not be read, so that nothing is proven of them. `new`: versions with changes of the same items that
-    were made, or arrived, after the erasure.
+    were made, or arrived, after the erasure. `forget_future`: True if these are to be discarded; then they are in `found`.
     """
 
     table: str
@@ -74,3 +76,4 @@ class ErasureVerified(msgspec.Struct, frozen=True):
     new: int
     finished: str | None
     seconds: float
+    forget_future: bool = False

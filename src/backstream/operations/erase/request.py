@@ -17,7 +17,8 @@ from backstream.ports import Clock, VersionRemover
 class EraseRequest(msgspec.Struct, frozen=True):
     """The subject, and the reason. Exactly one of `keys` (canonical), `partition` and `tenant` is given. `by`: who asks for it.
 
-    `files`: on this machine, of interrupted or undone restores: the subject is taken out of them, too.
+    `files`: on this machine, of interrupted or undone restores: the subject is taken out of them, too. `forget_future`: changes of
+    these items that arrive later are discarded; of a partition, new items too.
     """
 
     reason: str
@@ -27,6 +28,7 @@ class EraseRequest(msgspec.Struct, frozen=True):
     tenant: str | None = None
     dry_run: bool = False
     files: Sequence[Path] = ()
+    forget_future: bool = False
 
     def check(self) -> None:
         """Raises UsageError unless it selects in exactly one way, and gives a reason."""

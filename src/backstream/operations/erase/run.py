@@ -16,7 +16,7 @@ from backstream.errors import AlreadyExists, Damaged, NotFound, Overtaken
 from backstream.model import moment
 from backstream.model.changes.entry import Entry
 from backstream.operations.base.compact import compact
-from backstream.operations.erase import discarded, files, log_rewriter, sweeping
+from backstream.operations.erase import discarded, files, forgetting, log_rewriter, sweeping
 from backstream.operations.erase.base_rewriter import BaseRewriter
 from backstream.operations.erase.removing import Removing, blocked, until_all
 from backstream.operations.erase.report import Blocked, Erased, NotErased
@@ -26,7 +26,7 @@ from backstream.operations.erase.subject import Subject, lived
 from backstream.operations.erase.survey import entries_of, row_folders, row_objects
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
-from backstream.vault.erasures import FORMAT, ErasedRow, Erasure, Finished, TouchedObject
+from backstream.vault.erasures import FORGETS_FORMAT, FORMAT, ErasedRow, Erasure, Finished, TouchedObject
 from backstream.vault.table_vault import TableVault
 
 PASSES = 4  # over what arrives while it runs
@@ -60,8 +60,10 @@ class _Erasing:
         found = entries_of(vault, self._request, around.memory, self._unread)
         new = self._erasure(vault, found, Subject(unfinished))
         if new is None and not unfinished:
+            already = ", and its later changes are discarded" if self._request.forget_future else ""
             raise NotFound(
-                f"the vault holds nothing of it: {self._selected()}", hint="`backstream history` shows one item's versions."
+                f"the vault holds nothing of it{already}: {self._selected()}",
+                hint="`backstream history` shows one item's versions.",
             )
         erasures = [*unfinished, *([] if new is None else [new])]
         if self._request.dry_run:
@@ -83,32 +85,40 @@ class _Erasing:
 
     def _erasure(self, vault: TableVault, found: dict[bytes, list[Entry]], known: Subject) -> Erasure | None:
         """Returns the record of what is not in an unfinished erasure already; None if all of it is."""
-        names = row_objects(vault, found)
-        if all(known.has(key, entry) for key, entries in found.items() for entry in entries):
+        future = forgetting.Future(vault, self._request)
+        keys = {**{key: list[Entry]() for key in future.keys}, **found}
+        if not future.is_new and all(known.has(key, entry) for key, entries in found.items() for entry in entries):
             return None
-        second = max(int(self._began), *(each.seconds for entries in found.values() for each in entries))
+        names = row_objects(vault, keys)
+        second = max((int(self._began), *(each.seconds for entries in found.values() for each in entries)))
         began = max([int(self._began), *(_second_of(each) + 1 for each in vault.catalog.erasures)])
         erasure = Erasure(
-            format=FORMAT,
+            format=FORGETS_FORMAT if self._request.forget_future else FORMAT,
             id=f"{moment.compact(began)}-{secrets.token_hex(3)}",
             at=moment.iso(second),
             by=self._request.by,
             reason=self._request.reason,
-            salt=secrets.token_hex(16),
+            salt=future.salt,
             rows=(),
+            forgets=self._request.forget_future,
         )
-        rows = tuple(ErasedRow(erasure.of_key(key), lived(entries)) for key, entries in found.items())
+        rows = tuple(ErasedRow(erasure.of_key(key), lived(entries)) for key, entries in keys.items())
         return replace(
-            erasure, rows=tuple(sorted(rows, key=lambda each: each.key)), objects=tuple(sorted(map(erasure.of_object, names)))
+            erasure,
+            rows=tuple(sorted(rows, key=lambda each: each.key)),
+            objects=tuple(sorted(map(erasure.of_object, names))),
+            partition="" if future.partition is None else erasure.of_partition(future.partition),
         )
 
     def _begin(self, vault: TableVault, erasure: Erasure) -> None:
-        """Makes the record durable, and names it in the catalog. Readers know of the erasure from now on."""
+        """Makes the record durable, and names it in the catalog. Readers and writers know of the erasure from now on."""
         vault.erasures.begin(erasure)
 
         def noted(catalog: Catalog) -> Catalog:
-            known = erasure.id in catalog.erasures
-            return catalog if known else replace(catalog, erasures=(*catalog.erasures, erasure.id))
+            if erasure.id in catalog.erasures:
+                return catalog
+            after = replace(catalog, erasures=(*catalog.erasures, erasure.id))
+            return forgetting.noted(vault.with_catalog(after)) if erasure.forgets else after
 
         catalogs.change(vault.store, vault.catalog.table, noted)
 
@@ -232,6 +242,7 @@ class _Erasing:
             blocked=kept,
             left=list(self._left.values()),
             late=late,
+            forget_future=newest.forgets,
         )
 
 

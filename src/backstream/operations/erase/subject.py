@@ -12,7 +12,9 @@ NEVER = BEGINNING - 1
 
 
 class Subject:
-    """The items of some erasures. A change counts as erased if it was made up to the second of the item's erasure."""
+    """The items of some erasures. A change counts as erased if it was made up to the second of the item's erasure, or at any
+    time if the erasure discards later changes too.
+    """
 
     def __init__(self, erasures: Iterable[Erasure]) -> None:
         self.erasures = list(erasures)
@@ -24,7 +26,9 @@ class Subject:
         """Returns the last second whose changes of an item are erased, by its canonical key; `NEVER` if the item is not erased."""
         if key in self._seen:
             return self._seen[key]
-        found = max((each.second for each, keys in self._keys if each.of_key(key) in keys), default=NEVER)
+        found = max(
+            (each.until for each, keys in self._keys if each.of_key(key) in keys or each.is_of_partition(key)), default=NEVER
+        )
         if found > NEVER:
             self._seen[key] = found
         return found
@@ -35,7 +39,7 @@ class Subject:
 
     def until_of_object(self, name: str) -> int:
         """Returns the same second for a row object; `NEVER` if it is not of the subject."""
-        return max((each.second for each, names in self._objects if each.of_object(name) in names), default=NEVER)
+        return max((each.until for each, names in self._objects if each.of_object(name) in names), default=NEVER)
 
 
 def lived(entries: Sequence[Entry]) -> tuple[tuple[int, int | None], ...]:

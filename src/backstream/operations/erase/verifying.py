@@ -24,7 +24,8 @@ from backstream.vault.table_vault import TableVault
 def verify_erasure(vault: TableVault, erasure: str, around: EraseContext) -> ErasureVerified:
     """Reads the table's part of the vault, every version, and returns what is left of an erasure's subject.
 
-    What the store received after the erasure had ended is new. Raises NotFound if there is no such erasure.
+    Anything that the store received after the erasure had ended is new, unless later changes are discarded. Raises NotFound if
+    there is no such erasure.
     """
     began = around.clock.now()
     record, finished = vault.erasures.read(erasure), vault.erasures.finished(erasure)
@@ -39,7 +40,7 @@ def verify_erasure(vault: TableVault, erasure: str, around: EraseContext) -> Era
     old = {
         (row.name, row.version): FoundAgain(row.name, row.version, what)
         for row, what in hits
-        if ended is None or row.modified <= ended + 1
+        if ended is None or record.forgets or row.modified <= ended + 1
     }
     return ErasureVerified(
         table=vault.catalog.table,
@@ -54,6 +55,7 @@ def verify_erasure(vault: TableVault, erasure: str, around: EraseContext) -> Era
         new=len({(row.name, row.version) for row, _ in hits}) - len(old),
         finished=None if finished is None else finished.at,
         seconds=round(around.clock.now() - began, 3),
+        forget_future=record.forgets,
     )
 
 

@@ -14,6 +14,7 @@ from itertools import islice, pairwise
 from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.compacted import Compacted, Generation
 from backstream.vault.log.log import DAY, HOUR, ChangeLog, LogListing
+from backstream.vault.log.segments import Segment, SegmentKind
 
 READERS = 16
 LISTINGS = 4  # gaps of many times are looked for in so many listings at most
@@ -86,11 +87,20 @@ class Arrivals:
     def _wanted_of(self, listed: LogListing, by_stream: dict[str, list[int]]) -> set[Number]:
         """Returns the changes among them that a segment may hold, by its name, and that it has not been read for yet."""
         segment = listed.segment
-        if segment is None or not segment.count or segment.stream not in by_stream:
+        if segment is None or segment.stream not in by_stream:
+            return set()
+        if not segment.count:
+            self._found |= passed_by(segment)
             return set()
         numbers = by_stream[segment.stream]
         there = numbers[bisect_left(numbers, int(segment.first)) : bisect_right(numbers, int(segment.last))]
         return {(segment.stream, each) for each in there} - self._without.get(listed.name, set())
+
+
+def passed_by(segment: Segment) -> set[Number]:
+    """Returns the change that a segment without lines is of, if it is of one alone: it came, and was erased or discarded."""
+    alone = not segment.count and segment.first == segment.last and segment.kind is not SegmentKind.MARK
+    return {(segment.stream, int(segment.first))} if alone else set()
 
 
 def _numbers(gap: Gap) -> set[Number]:

@@ -10,6 +10,7 @@ import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.model import moment
+from backstream.model.changes.change import Change
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.plain_batch import PlainLine
 from backstream.model.sealing import NONE
@@ -20,6 +21,7 @@ from backstream.vault.catalog import folder
 from backstream.vault.log import chains, segments, taken_names
 from backstream.vault.log.chains import Run
 from backstream.vault.log.heads import Head, head_of, heads_of
+from backstream.vault.log.passed import passed_over
 from backstream.vault.log.plain_lines import segments_of
 from backstream.vault.log.positions import Positions, decode, encode
 from backstream.vault.log.segments import Codec, Segment, SegmentHeader, SegmentKind
@@ -81,18 +83,18 @@ class ChangeLog:
 
     # --- writing ---
 
-    def write_run(self, entries: Sequence[Entry], shard: str, *, after: str, writer: str) -> list[Segment]:
+    def write_run(
+        self, entries: Sequence[Entry], shard: str, *, after: str, writer: str, passed: Sequence[Change] = ()
+    ) -> list[Segment]:
         """Makes an unbroken run of a shard durable, in order: one segment, or one per hour if the run crosses hours.
 
-        `after`: the sequence number before the run, or the word that replaces it (the stream's oldest record, a gap).
+        `after`: the number before the run, or the word in its place (the oldest record, a gap). `passed`: what it drops at its end.
         """
-        written = []
-        for part in segments.by_hour(entries):
-            segment = segments.of_run(part, shard, self._codec)
+        parts = [(segments.of_run(part, shard, self._codec), part) for part in segments.by_hour(entries)]
+        for segment, part in [*parts, *passed_over(passed, shard, self._codec)]:
             self._put(segment, part, {"after": after, "writer": writer}, chain=f"{segment.stream} {shard}")
-            written.append(segment)
-            after = part[-1].sequence
-        return written
+            after = segment.last
+        return [segment for segment, _ in parts]
 
     def write_batch(self, entries: Sequence[Entry], kind: SegmentKind, *, writer: str) -> list[Segment]:
         """Makes changes durable that are not an unbroken run: one segment per hour."""

@@ -17,6 +17,11 @@ from backstream.model.counts import counted
 from backstream.operations.erase import Erased, ErasureVerified
 
 NAMED = 20
+SAME = {
+    False: ": it finishes what was interrupted.",
+    True: " and --forget-future: it finishes what was interrupted, and removes what a writer that did not know yet has written.",
+}
+LATER = {True: "are discarded, from now on and for good", False: "count as new"}
 HELD = "The rest is erased. Run the same command after that time: it goes on with what is left."
 
 
@@ -39,6 +44,9 @@ def erase(
         list[str] | None,
         Option(metavar="PATH", help="Also take them out of this resume or undo file; repeatable.", show_default=False),
     ] = None,
+    forget_future: Annotated[
+        bool, Option("--forget-future", help="Also discard changes of these items that arrive later; otherwise they count as new.")
+    ] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Show what would be erased, and what is locked until when.")] = False,
     verify: Annotated[
         str | None,
@@ -50,7 +58,7 @@ def erase(
     """Remove items from all history for good, keep a record without their names, and prove it."""
     held = library.open(vault)
     if verify is not None:
-        _check_alone(key, keys, partition, tenant, dry_run=dry_run)
+        _check_alone(key, keys, partition, tenant, dry_run=dry_run or forget_future)
         _verified(_table_of(held, table, verify), verify, json=json)
         return
     if table is None:
@@ -65,6 +73,7 @@ def erase(
             tenant=tenant,
             reason=reason,
             dry_run=dry_run,
+            forget_future=forget_future,
             files=file or (),
             progress=bar,
         )
@@ -109,6 +118,7 @@ def _show(report: Erased, *, json: bool) -> None:
             ("objects", f"{report.objects:,} held something of them"),
             ("lines", f"{report.lines:,} of the change log and of base backups {would}taken out"),
             ("versions", f"{report.versions_removed:,} {would}removed"),
+            ("later changes", LATER[report.forget_future]),
             *((("locked", f"{counted(len(report.blocked), 'version')}, until {report.blocked_until}"),) if report.blocked else ()),
             ("seconds", f"{report.seconds:.1f}"),
         ]
@@ -152,7 +162,7 @@ def _verified(backup: TableBackup, erasure: str, *, json: bool) -> None:
     if report.found:
         raise DifferencesFound(
             f"{counted(len(report.found), 'version')} still hold something of erasure {erasure}",
-            hint=f"Run `backstream erase {report.table}` again with the same selection: it finishes what was interrupted.",
+            hint=f"Run `backstream erase {report.table}` again with the same selection{SAME[report.forget_future]}",
         )
     if report.unread:
         raise PartlyDone(

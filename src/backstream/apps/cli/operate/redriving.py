@@ -70,6 +70,7 @@ def _show(report: Redriven) -> None:
             ("from", report.source),
             ("found", f"{counted(report.batches, 'batch', 'batches')}, {counted(report.records, 'record')}"),
             ("redriven", done),
+            *((("discarded", f"{counted(report.forgotten, 'change')} of erased items"),) if report.forgotten else ()),
             *(("given up", each) for each in report.given_up),
             ("left", f"{len(report.left):,}"),
         ]

@@ -47,6 +47,7 @@ def _facts(report: Witnessed) -> list[tuple[str, str]]:
         ("proven to", report.proven_to or "-"),
         ("checked", f"{counted(report.checked, 'record')} of the stream"),
         ("missing in the log", missing),
+        *([("discarded", f"{counted(report.forgotten, 'record')} of erased items")] if report.forgotten else []),
         ("gaps recorded", f"{report.gaps:,}"),
         ("caught up", "yes" if report.caught_up else "no"),
         ("took", f"{report.seconds:.1f} s"),

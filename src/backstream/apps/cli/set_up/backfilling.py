@@ -62,6 +62,7 @@ def _show(report: Backfilled) -> None:
         [
             ("table", f"{report.table}: {report.kind} {report.id}" + (", resumed" if report.resumed else "")),
             ("rows", f"{report.rows:,}, of which {report.written:,} were new to the vault"),
+            *((("passed over", f"{report.forgotten:,} rows: they were erased for good"),) if report.forgotten else ()),
             ("read", f"{report.began} to {report.ended}{units}"),
             ("exact from", f"{report.exact_from}, once the stream has been read up to there" if report.exact_from else "-"),
             ("captured to", report.captured_to or "not known yet"),

@@ -233,7 +233,8 @@ def _show_tail(report: TailReport, *, until_caught_up: bool, json: bool, of: str
     if json:
         as_json(report)
     else:
-        notice(f"{of}{counted(report.captured, 'change')} captured; the vault holds everything up to {durable}")
+        gone = f", {counted(report.forgotten, 'change')} of erased items discarded" if report.forgotten else ""
+        notice(f"{of}{counted(report.captured, 'change')} captured{gone}; the vault holds everything up to {durable}")
     if report.childless and until_caught_up:
         shards = ", ".join(report.childless)
         notice(f"{of}not caught up: no shard is listed yet that follows {shards}; nothing later is claimed until one is")

@@ -103,19 +103,30 @@ def take_in(vault: TableVault, export: Export, parts: BackfillContext, *, writer
     account = CompletionRecord(FORMAT, summary.export_arn, summary.item_count, 0)
     base = Base(BaseKind.INCREMENTAL, _name(summary.export_arn), *_window_of(export))
     known = next((each for each in vault.bases.complete() if each == base), None)
-    written = 0
+    written = forgotten = 0
     if known is None:
         parts.progress.phase(f"incremental export of {vault.catalog.table}", summary.item_count)
         images = images_for(vault.store, vault.catalog)
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
             for batch in batches(_net_changes(vault.catalog.key_schema, export), SEGMENT_CHANGES):
-                kept = keep_scanned(images, batch, pool)
+                wanted = [each for each in batch if not vault.forgotten.has(each.keys)]
+                forgotten += len(batch) - len(wanted)
+                kept = keep_scanned(images, wanted, pool)
                 vault.log.write_batch([entry for entry, _ in kept], SegmentKind.EXPORT, writer=writer)
                 written += sum(new for _, new in kept)
                 parts.progress.advance(len(batch))
         vault.bases.finish(base, account)
     return report_of(
-        vault, base, account, parts, written=written, segments=len(export.files), resumed=False, began=began, units=None
+        vault,
+        base,
+        account,
+        parts,
+        written=written,
+        segments=len(export.files),
+        resumed=False,
+        began=began,
+        units=None,
+        forgotten=forgotten,
     )
 
 

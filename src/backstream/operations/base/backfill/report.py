@@ -19,7 +19,7 @@ class Backfilled(msgspec.Struct, frozen=True):
     `rows`: the number of its items; `written`: the number of images that the vault did not have yet; `resumed`: True if an
     interrupted one was continued; `began`, `ended`: the time of the read. Moments from `exact_from` on are exact once the stream
     has been read up to there, null if changes are missing all the same; `captured_to`: the present end of the stream's proof, null
-    if it is not known.
+    if it is not known. `forgotten`: items that were passed over in this run, because they were erased with `--forget-future`.
     """
 
     table: str
@@ -36,6 +36,7 @@ class Backfilled(msgspec.Struct, frozen=True):
     read_units: float | None
     seconds: float
     warnings: Sequence[str] = ()
+    forgotten: int = 0
 
 
 class BackfillContext(msgspec.Struct, frozen=True):
@@ -56,6 +57,7 @@ def report_of(
     resumed: bool,
     began: float,
     units: float | None,
+    forgotten: int = 0,
 ) -> Backfilled:
     """Returns the report of a complete base backup. `began`: the start of this run, in epoch seconds."""
     now = parts.clock.now()
@@ -83,4 +85,5 @@ def report_of(
         read_units=units,
         seconds=round(now - began, 3),
         warnings=warnings,
+        forgotten=forgotten,
     )

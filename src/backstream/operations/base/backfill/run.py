@@ -50,7 +50,7 @@ class _Backfill:
         self._parts = parts
         self._began = parts.clock.now()
         self._images: ScannedImages = images_for(vault.store, vault.catalog)
-        self._written = 0
+        self._written = self._forgotten = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
@@ -79,6 +79,7 @@ class _Backfill:
             resumed=resumed,
             began=self._began,
             units=self._source.units,
+            forgotten=self._forgotten,
         )
 
     # --- the plan ---
@@ -153,10 +154,12 @@ class _Backfill:
 
     def _keep(self, pool: ThreadPoolExecutor) -> Keep:
         def keep(page: Sequence[Scanned]) -> list[Entry]:
-            kept = keep_scanned(self._images, page, pool)
+            wanted = [each for each in page if not self._vault.forgotten.has(each.keys)]
+            kept = keep_scanned(self._images, wanted, pool)
             with self._lock:
                 self._written += sum(written for _, written in kept)
-            self._parts.progress.advance(len(kept))
+                self._forgotten += len(page) - len(wanted)
+            self._parts.progress.advance(len(page))
             return [entry for entry, _ in kept]
 
         return keep

@@ -21,6 +21,7 @@ from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.ports import Clock
 from backstream.vault import bases as base_backups
 from backstream.vault.bases import Part
+from backstream.vault.gaps.arrivals import passed_by
 from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log import chains, compacted, frames, sources
 from backstream.vault.log.chains import Run
@@ -291,7 +292,14 @@ class _Compaction:
                 taken[one.name] = _Taken(read.claim.count, read.version)
                 self._note(read.fetched)
                 self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
+                self._held |= self._passed(one, wanted)
         return taken
+
+    def _passed(self, one: _Small, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Returns the missing change that a segment without lines says to have come."""
+        segment = self._vault.log.segment_of(one.name) if wanted else None
+        passed = set() if segment is None else passed_by(segment)
+        return {(stream, number) for stream, number in wanted if (stream, int(number)) in passed}
 
     def _note(self, fetched: FetchedSegment | None) -> None:
         if fetched is not None:

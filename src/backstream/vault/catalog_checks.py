@@ -1,0 +1,33 @@
+"""Checks what a catalog says, so that nobody works with one that no tool has written."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from backstream.errors import UsageError
+from backstream.model import moment
+from backstream.model.condition import path_of
+from backstream.model.values.schema import KEY_TYPES
+from backstream.vault import horizon
+
+if TYPE_CHECKING:
+    from backstream.vault.catalog import Catalog
+
+
+def is_sound(catalog: Catalog) -> bool:
+    """True if its times are times, its paths are paths, and its key is one that a table can have."""
+    adopted = () if catalog.adopted is None else (catalog.adopted.since, catalog.adopted.until)
+    try:
+        for each in (catalog.initialised, *adopted):
+            moment.parse_iso_micros(each)
+        if catalog.actor_attribute is not None:
+            path_of(catalog.actor_attribute)
+    except (ValueError, OverflowError, UsageError):
+        return False
+    if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):
+        return False
+    if catalog.forgotten is not None and not re.fullmatch("[0-9a-f]{32}", catalog.forgotten):
+        return False
+    complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
+    return complete and horizon.is_sound(catalog.horizon) and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)
