@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Lock, LockMode
+from backstream.model.request_settings import Encryption, RequestSettings
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
@@ -44,6 +45,14 @@ COMBINATIONS = {
         topic_key=KEY,
         signing_profile=PROFILE,
         sign=f"kms:{SIGNING_KEY}",
+    ),
+    "into a bucket whose policy demands": Choices(
+        tables=["flights"],
+        existing_bucket="our-backups",
+        kms_key=KEY,
+        requests=RequestSettings(
+            Encryption.KMS, bucket_key=True, requester_pays=True, log_class="STANDARD_IA", rows_class="GLACIER_IR"
+        ),
     ),
     "of Kinesis": Choices(
         tables=["flights", "orders"], source=ChangeSource.KINESIS, streams={"flights": KINESIS}, record_age=400_000

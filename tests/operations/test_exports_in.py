@@ -493,6 +493,12 @@ FULL_DAMAGE: dict[str, tuple[Damage, str, int, bool]] = {
         4,
         False,
     ),
+    "a filter": (
+        lambda folder: seal(folder, FIRST, filterSpecification={"FilterExpression": "carrier = :c"}),
+        "made with a filter",
+        4,
+        False,
+    ),
     "another region": (
         lambda folder: seal(folder, FIRST, tableArn="arn:aws:dynamodb:us-east-1:111122223333:table/flights"),
         "us-east-1",

@@ -36,7 +36,7 @@ from backstream.vault.table_vault import TableVault
 WRITERS = 16
 RECOGNISED_FOR = 60.0  # seconds: a Kinesis stream does not tell that the table behind it was made again
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
-OURS = ("AWS_", "BACKSTREAM_", "Backup")
+OURS = ("AWS_", "BACKSTREAM_", "Backup", "ServerSideEncryption", "SSEKMSKeyId")
 TABLES_VARIABLE = "BACKSTREAM_TABLES"
 PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 

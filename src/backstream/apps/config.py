@@ -44,6 +44,7 @@ from backstream.ports import (
     Table,
     VersionRemover,
 )
+from backstream.stores.catalog_reader import ReadingCatalogs
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
     from backstream.apps.aws.services import Aws
-    from backstream.stores.s3.api import Whose
+    from backstream.stores.s3.api import Terms
     from backstream.tables.kinesis import KinesisStream
 
 VAULT_VARIABLE = "BACKSTREAM_VAULT"
@@ -94,7 +95,7 @@ class Config:
         self.deadline = deadline
         self._answer_within = answer_within
         self.clock = clock or SystemClock()
-        self._owners = BucketOwners()
+        self.owners = BucketOwners()
         self._memory: Memory | None = None
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
@@ -149,7 +150,8 @@ class Config:
 
     @property
     def _patient_store(self) -> ObjectStore:
-        return RetryingStore(self._plain_store(), self.clock, budget=self._patience, deadline=self._latest)
+        plain = ReadingCatalogs(self._plain_store(), self.owners.read)
+        return RetryingStore(plain, self.clock, budget=self._patience, deadline=self._latest)
 
     def _latest(self) -> float:
         return math.inf if self.deadline is None else self.deadline
@@ -161,13 +163,13 @@ class Config:
         bucket, prefix = place
         if len(prefix.encode()) > MAX_PREFIX:
             raise UsageError(f"the vault's prefix is longer than {MAX_PREFIX} bytes: {prefix}")
-        return S3Store(self._aws.bucket(bucket, limit_of(object_limits.in_vault), self._owners.vault), prefix, self.clock)
+        return S3Store(self._aws.bucket(bucket, limit_of(object_limits.in_vault), self.owners.of_vault(prefix)), prefix, self.clock)
 
     def create_root(self, lock: ObjectLock | None = None) -> str | None:
         """Create the vault's bucket or folder: see `Vault.create` of the library."""
         parts = urlsplit(self.url)
         if parts.scheme == "s3":
-            return self._aws.create_bucket(parts.netloc, self._owners.vault(), lock)
+            return self._aws.create_bucket(parts.netloc, self.owners.vault(), lock)
         if lock is not None:
             raise UsageError(f"{self.url} is no bucket: it has no Object Lock")
         if parts.scheme == "file":
@@ -181,14 +183,14 @@ class Config:
         if isinstance(place, Path):
             return DirectoryStore(place, self.clock)
         bucket, prefix = place
-        return self._aws.markers(bucket, prefix, self.store, self._owners.vault())
+        return self._aws.markers(bucket, prefix, self.store, self.owners.of_vault(prefix))
 
     @property
     def default_lock(self) -> ObjectLock | None:
         """Returns the lock of new versions in the vault's bucket; None if there is none, or if these credentials may not ask."""
         place = place_of(self.url)
         try:
-            return None if isinstance(place, Path) else self._aws.default_lock(place[0], self._owners.vault())
+            return None if isinstance(place, Path) else self._aws.default_lock(place[0], self.owners.vault())
         except AccessDenied:
             return None  # locks hold all the same: a removal that meets one is told
 
@@ -196,7 +198,13 @@ class Config:
     def lock_trial(self) -> LockTrial | None:
         """Returns a trial of the vault's Object Lock; None for a vault in a folder."""
         place = place_of(self.url)
-        return None if isinstance(place, Path) else self._aws.lock_trial(*place, self._owners.vault())
+        return None if isinstance(place, Path) else self._aws.lock_trial(*place, self.owners.of_vault(place[1]))
+
+    @property
+    def comparing(self) -> Callable[[], bool] | None:
+        """Returns a trial of the server's checksums; None for a vault in a folder."""
+        place = place_of(self.url)
+        return None if isinstance(place, Path) else partial(self._aws.compares_checksums, *place, self.owners.of_vault(place[1]))
 
     @property
     def remover(self) -> VersionRemover:
@@ -204,11 +212,11 @@ class Config:
         place = place_of(self.url)
         if isinstance(place, Path):
             return DirectoryStore(place, self.clock)
-        return self._aws.remover(*place, self._owners.vault())
+        return self._aws.remover(*place, self.owners.of_vault(place[1]))
 
     def remover_of(self, url: str, account: str | None = None) -> VersionRemover:
         """Returns the right to remove versions from the bucket of discarded batches: see `destination`."""
-        return self._aws.remover(urlsplit(url).netloc, "", self._owners.failures(account))
+        return self._aws.remover(urlsplit(url).netloc, "", self.owners.of_failures(account))
 
     def files(self, url: str) -> FolderFiles | RetryingStore:
         """Returns the place of a snapshot, a dump or an AWS export: a bucket, which need not keep versions, or a folder of plain
@@ -217,10 +225,8 @@ class Config:
         place = place_of(url)
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(object_limits.in_files))
-        bucket, prefix = place
-        files = S3Store(
-            self._aws.bucket(bucket, limit_of(object_limits.in_files), self._owner_of(bucket)), prefix, self.clock, versioned=False
-        )
+        api = self._aws.bucket(place[0], limit_of(object_limits.in_files), self._terms_of(place[0]))
+        files = S3Store(api, place[1], self.clock, versioned=False)
         return RetryingStore(files, self.clock, budget=self._patience)
 
     def files_opener(self, url: str) -> Callable[[], Files] | None:
@@ -245,18 +251,12 @@ class Config:
         place = place_of(url) if "://" in url else Path(url).absolute()
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(object_limits.in_files)), str(place)
-        bucket, prefix = place
-        files = S3Store(
-            self._aws.bucket(bucket, limit_of(object_limits.in_files), partial(self._owners.files, in_vault=False)),
-            prefix,
-            self.clock,
-            versioned=False,
-        )
-        return RetryingStore(files, self.clock, budget=self._patience), prefix
+        api = self._aws.bucket(place[0], limit_of(object_limits.in_files), self.owners.of_files(in_vault=False))
+        files = S3Store(api, place[1], self.clock, versioned=False)
+        return RetryingStore(files, self.clock, budget=self._patience), place[1]
 
-    def _owner_of(self, bucket: str) -> Whose:
-        in_vault = self.has_vault and urlsplit(self.url)[:2] == ("s3", bucket)
-        return partial(self._owners.files, in_vault=in_vault)
+    def _terms_of(self, bucket: str) -> Terms:
+        return self.owners.of_files(in_vault=self.has_vault and urlsplit(self.url)[:2] == ("s3", bucket))
 
     def with_memory(self, memory: Memory) -> Config:
         """Returns the same parts, with another memory limit: for a caller that needs the rest itself."""
@@ -279,9 +279,7 @@ class Config:
 
     def vault(self, table: str) -> TableVault:
         """Returns the vault of a table. Raises NotFound before `init`."""
-        vault = self._open(self.store, table)
-        self._owners.record(vault.catalog.bucket_owner)
-        return vault
+        return self._open(self.store, table)
 
     def _open(self, store: ObjectStore, table: str, *, verified: bool = False) -> TableVault:
         return TableVault.open(store, table, self.destination, partial(self.engine, verified=verified))
@@ -303,7 +301,7 @@ class Config:
     def bucket_owner(self) -> str | None:
         """Returns the account of the vault's bucket: from the environment, or the caller's own; None if it is unknown."""
         settings = self.bucket_settings()
-        if settings is None or (known := self._owners.vault()) is not None:
+        if settings is None or (known := self.owners.vault()) is not None:
             return None if settings is None else known
         try:
             account = str(self.account.identity()["Account"])
@@ -322,8 +320,8 @@ class Config:
             raise UsageError(f"not a bucket: {url!r}", hint="An on-failure destination is a whole bucket: write s3://bucket.")
         if urlsplit(self.url)[:2] == parts[:2]:
             raise UsageError(f"{url} is the vault's own bucket", hint="Discarded batches need a bucket of their own beside it.")
-        owner = partial(self._owners.failures, account)
-        store = S3Store(self._aws.bucket(parts.netloc, lambda _: object_limits.BATCH, owner), "", self.clock, versioned=False)
+        terms = self.owners.of_failures(account)
+        store = S3Store(self._aws.bucket(parts.netloc, lambda _: object_limits.BATCH, terms), "", self.clock, versioned=False)
         return RetryingStore(store, self.clock, budget=self._patience)
 
     # --- tables and streams ---
@@ -367,7 +365,7 @@ class Config:
     def bucket_settings(self) -> BucketSettings | None:
         """Returns the settings of the vault's bucket; None for a vault in a folder."""
         place = place_of(self.url)
-        return None if isinstance(place, Path) else self._aws.settings_of(place[0], self._owners.vault())
+        return None if isinstance(place, Path) else self._aws.settings_of(place[0], self.owners.vault())
 
     def settings_of(self, bucket: str) -> BucketSettings:
         """Returns the settings of any other bucket."""

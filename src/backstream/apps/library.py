@@ -114,7 +114,11 @@ class Vault:
         a bucket could not be closed to the public; None if it is closed, and for a folder. Raises Refused if the bucket has a
         stronger lock.
         """
-        return self._config.create_root(object_locks.of_options(object_lock, lock_days))
+        lock = object_locks.of_options(object_lock, lock_days)
+        warning = self._config.create_root(lock)
+        if lock is not None:
+            import_module("backstream.apps.proven_servers").check_lock(self._config)
+        return warning
 
     def tables(self) -> list[str]:
         """Returns the tables that this vault knows."""

@@ -47,7 +47,7 @@ _BODY = "body"
 _METADATA = "metadata.json"
 _DELETED = "deleted"
 _REMOVED = "removed"
-_DRAFTS = ".backstream-drafts"  # no name maps to a leading dot
+DRAFTS = ".backstream-drafts"  # no name maps to a leading dot
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: make room and run it again; what was written before is whole.",
@@ -96,7 +96,7 @@ class DirectoryStore:
             return self._add(name, {_DELETED: b""}, if_absent=False)
 
     def _add(self, name: str, files: Mapping[str, bytes], *, if_absent: bool, if_match: str | None = None) -> str:
-        draft = self._root / _DRAFTS / secrets.token_hex(16)
+        draft = self._root / DRAFTS / secrets.token_hex(16)
         try:
             self._write_draft(draft, files)
             while True:

@@ -5,7 +5,7 @@ Both stand between a vault and its store, so no part of the vault knows of signa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from backstream.errors import MissingObject, NotSigned
@@ -13,81 +13,21 @@ from backstream.model.sealing import NONE, PREVIOUS, SIGNATURE, Signing, is_cata
 from backstream.ports import (
     Found,
     HeadSigner,
-    ListedObject,
-    ManyWrites,
     NewObject,
     ObjectInfo,
     ObjectStore,
-    ObjectVersion,
     StoredObject,
     Tag,
     Verifier,
     Wanted,
     Written,
 )
+from backstream.stores.passing import PassingStore
 
 SignerOf = Callable[[str, Signing | None], HeadSigner | None]
 
 
-class _Passing:
-    """Passes every call on."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-
-    @property
-    def url(self) -> str:
-        return self._store.url
-
-    def check(self) -> None:
-        self._store.check()
-
-    def put(
-        self,
-        name: str,
-        body: bytes,
-        metadata: Mapping[str, str] | None = None,
-        *,
-        if_absent: bool = False,
-        if_match: str | None = None,
-    ) -> str:
-        return self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
-
-    def get(self, name: str, version: str | None = None) -> StoredObject:
-        return self._store.get(name, version)
-
-    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
-        return self._store.get_each(wanted)
-
-    @property
-    def writes_many(self) -> bool:
-        return isinstance(self._store, ManyWrites) and self._store.writes_many
-
-    def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
-        if not isinstance(self._store, ManyWrites):
-            raise TypeError(f"{self._store!r} writes one object at a time")  # whoever asks has looked at `writes_many`
-        return self._store.put_each(wanted)
-
-    def get_range(self, name: str, start: int, length: int) -> bytes:
-        return self._store.get_range(name, start, length)
-
-    def head(self, name: str, version: str | None = None) -> ObjectInfo:
-        return self._store.head(name, version)
-
-    def delete(self, name: str) -> str:
-        return self._store.delete(name)
-
-    def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
-        return self._store.list(prefix, after=after)
-
-    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
-        return self._store.versions(prefix, after=after)
-
-    def versions_of(self, name: str) -> Iterator[ObjectVersion]:
-        return self._store.versions_of(name)
-
-
-class SigningStore(_Passing):
+class SigningStore(PassingStore):
     """Signs a table's own objects as they are written, if there is a key for it.
 
     `signer_of` is called once for each table, with its catalog's statement about signatures. An object that cannot be signed is not
@@ -160,7 +100,7 @@ class SigningStore(_Passing):
             self._note(name, b"{}")
 
 
-class VerifyingStore(_Passing):
+class VerifyingStore(PassingStore):
     """Returns objects that are signed with one key, and row objects, for which the log vouches. Raises NotSigned, naming it, for
     anything else.
 

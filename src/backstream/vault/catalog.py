@@ -12,6 +12,7 @@ from backstream.errors import AlreadyExists, CatalogLost, ConditionNotMet, Damag
 from backstream.model import moment
 from backstream.model.changes import kinesis
 from backstream.model.changes.change import MICROS
+from backstream.model.request_settings import RequestSettings
 from backstream.model.sealing import Signing
 from backstream.model.tables.naming import SYSTEM_FOLDER, KeyOrder, Naming
 from backstream.model.tables.settings import TableSettings, check_shape, from_description
@@ -102,15 +103,13 @@ class Catalog(msgspec.Struct, frozen=True):
     batches which Lambda discards, None if there is none. `kinesis`: set if changes come from Kinesis, not from the table's own
     stream. Then `stream` is the label that these changes get, the time from which they come, and `stream_arn` is the Kinesis
     stream's.
-
     `adopted`: set if an older tool wrote here first; `key_order`: the order of the attributes in row objects' names. `former`: the
     streams that the table had before `stream_arn`; `lives`: each time that the table was deleted and created again, oldest first.
     `ways`: every way in which changes were ever kept, oldest first; the last is this catalog's own. None in an older catalog.
-
     `actor_attribute`: the path of the attribute in which an item names its last writer, None if there is none. `bucket_owner`: the
-    account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None if
-    they are not signed. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first.
-    `forgotten`: the digest of the record of items whose changes are discarded, None if there are none.
+    account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None for
+    none. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first. `forgotten`: the
+    digest of the record of items whose changes are discarded, None if there are none. `requests`: settings of requests, or None.
     """
 
     format: int
@@ -141,6 +140,7 @@ class Catalog(msgspec.Struct, frozen=True):
     horizon: horizon.Horizon | None = None
     erasures: tuple[str, ...] = ()
     forgotten: str | None = None
+    requests: RequestSettings | None = None
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -167,7 +167,7 @@ def encode(catalog: Catalog) -> bytes:
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
-_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon", "forgotten")
+_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon", "forgotten", "requests")
 _USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": (), "erasures": ()}
 
 

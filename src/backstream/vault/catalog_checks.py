@@ -23,6 +23,8 @@ def is_sound(catalog: Catalog) -> bool:
             moment.parse_iso_micros(each)
         if catalog.actor_attribute is not None:
             path_of(catalog.actor_attribute)
+        if catalog.requests is not None:
+            catalog.requests.check()
     except (ValueError, OverflowError, UsageError):
         return False
     if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):

@@ -28,9 +28,9 @@ from backstream.ports import (
     Table,
     VersionRemover,
 )
-from backstream.stores.s3 import boto
+from backstream.stores.s3 import boto, checksum
 from backstream.stores.s3 import lock as s3_lock
-from backstream.stores.s3.api import S3Api, Whose
+from backstream.stores.s3.api import S3Api, Terms
 from backstream.stores.s3.boto import BotoApi
 from backstream.stores.s3.http import over_http
 from backstream.stores.s3.markers import S3Markers
@@ -65,11 +65,11 @@ class Aws:
 
     # --- buckets ---
 
-    def bucket(self, name: str, limit: Limit, owner: Whose) -> S3Api:
+    def bucket(self, name: str, limit: Limit, terms: Terms) -> S3Api:
         """Returns a bucket's requests: over libcurl if it is installed; through botocore if that is configured, or if the bucket
         needs it.
         """
-        control, lines = BotoApi(self.clients.s3, name, limit, owner), self._lines
+        control, lines = BotoApi(self.clients.s3, name, limit, terms), self._lines
         return control if lines is None else over_http(control, lambda: lines.to_bucket(name, self.clients.s3_in))
 
     def create_bucket(self, name: str, owner: str | None, lock: ObjectLock | None = None) -> str | None:
@@ -80,17 +80,21 @@ class Aws:
             s3_lock.set_lock(s3, name, lock, owner)
         return warning
 
-    def lock_trial(self, bucket: str, prefix: str, owner: str | None) -> LockTrial:
+    def lock_trial(self, bucket: str, prefix: str, terms: Terms) -> LockTrial:
         """Returns a trial of a bucket's Object Lock."""
-        return s3_lock.S3Lock(self.clients.s3, bucket, prefix, self._clock.now, owner)
+        return s3_lock.S3Lock(self.clients.s3, bucket, prefix, self._clock.now, terms)
 
-    def markers(self, bucket: str, prefix: str, store: ObjectStore, owner: str | None) -> Markers:
+    def compares_checksums(self, bucket: str, prefix: str, terms: Terms) -> bool:
+        """Returns True if the server of a bucket refuses what its checksum does not fit."""
+        return checksum.compares(self.clients.s3, bucket, prefix, terms)
+
+    def markers(self, bucket: str, prefix: str, store: ObjectStore, terms: Terms) -> Markers:
         """Returns the right to remove delete markers from a bucket."""
-        return S3Markers(self.clients.s3, bucket, prefix, store, owner)
+        return S3Markers(self.clients.s3, bucket, prefix, store, terms)
 
-    def remover(self, bucket: str, prefix: str, owner: str | None) -> VersionRemover:
+    def remover(self, bucket: str, prefix: str, terms: Terms) -> VersionRemover:
         """Returns the right to remove versions from a bucket for good."""
-        return S3Remover(self.clients.s3, bucket, prefix, self._clock.now, owner)
+        return S3Remover(self.clients.s3, bucket, prefix, self._clock.now, terms)
 
     def settings_of(self, bucket: str, owner: str | None = None) -> BucketSettings:
         """Returns a bucket's settings."""

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from backstream.errors import UsageError
+from backstream.model import request_settings
+from backstream.model.request_settings import Encryption, RequestSettings
 from backstream.model.tables.naming import check_table_name
 from backstream.operations.doctor import expected
 
@@ -110,6 +112,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     the buckets' contents; `..._key`: the ARN of a KMS key for the buckets (`kms_key`), logs, variables, and a topic that is made
     for alarms; `signing_profile`: the functions accept only code that is signed by it; `sign`: `kms:ARN`, the key with which
     functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
+    `requests`: what the bucket's policy demands of the functions' requests, its key aside: that is `kms_key`.
     `spark`: also an EMR Serverless application.
     `alarms_per`: None for each table while there are few, else for all; `composite` is for all, and one alarm above them notifies.
     `drill_schedule`: None for the usual one. `moved`: Terraform's module renames the resources of a module made by 0.1.
@@ -129,6 +132,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     topic_key: str | None = None
     signing_profile: str | None = None
     sign: str | None = None
+    requests: RequestSettings = request_settings.USUAL
     replica: str | None = None
     replica_region: str | None = None
     replica_deletes: str = "all"
@@ -169,6 +173,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         self._check_names()
         self._check_vault()
         self._check_signing()
+        self.asked.check()
         if self.replica is not None:
             self._check_replica(self.replica)
         if self.log_days not in LOG_DAYS:
@@ -185,6 +190,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("a replica is of one table, and another one", hint="Name one table, and --replica ANOTHER.")
         if self.spark:
             raise UsageError("a replica has no vault that a job on Spark could read", hint="Leave --spark out.")
+        if self.requests != request_settings.USUAL:
+            raise UsageError("a replica has no vault: no request goes to its bucket", hint="Leave out --sse and its like.")
         if self.alarms_per is not None:
             raise UsageError("a replica is of one table: its alarms are, too", hint="Leave --alarms-per out.")
         if self.existing_bucket or self.lock or self.archive_days or self.expire_days or self.source is ChangeSource.KINESIS:
@@ -209,6 +216,12 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     def streams_missing(self) -> list[str]:
         """The tables whose streams have to be given, because the template must hold them, and are not."""
         return [table for table in self.tables if self.many and table not in self.streams]
+
+    @property
+    def asked(self) -> RequestSettings:
+        """The settings of the functions' requests, with the key."""
+        encrypted = self.requests.sse in (Encryption.KMS, Encryption.TWICE)
+        return msgspec.structs.replace(self.requests, kms_key=self.kms_key if encrypted else None)
 
     @property
     def signing_key(self) -> str | None:

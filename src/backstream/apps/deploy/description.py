@@ -8,7 +8,7 @@ import msgspec
 
 from backstream.apps.deploy import functions, replica, roles, sizes, spark, storage, tables
 from backstream.apps.deploy.choices import Choices
-from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, text
+from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, Part, text
 from backstream.apps.deploy.monitoring import alarms
 from backstream.apps.deploy.tables import Target
 from backstream.errors import UsageError
@@ -45,6 +45,26 @@ def _check_names(description: DeploymentDescription) -> None:
         raise UsageError(f"two tables' names make one name of a resource: {twice[0]}", hint="Deploy them in two stacks.")
 
 
+def _requests(choices: Choices) -> Iterator[Part]:
+    """Yields the options of `init` that name the settings of requests."""
+    asked = choices.asked
+    words = {
+        "--sse": "" if asked.sse is None else asked.sse.value,
+        "--log-class": asked.log_class,
+        "--rows-class": asked.rows_class,
+    }
+    flags = {
+        "--bucket-key": asked.bucket_key,
+        "--no-bucket-key": asked.bucket_key is False,
+        "--request-payer": asked.requester_pays,
+    }
+    said = [f" {name} {value}" for name, value in words.items() if value] + [f" {name}" for name, on in flags.items() if on]
+    if said:
+        yield "".join(said)
+    if asked.kms_key is not None:
+        yield from (" --kms-key ", Given("KmsKeyArn"))
+
+
 def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
     vault = storage.vault_url(choices)
     failures = text("s3://", storage.failures_bucket(choices))
@@ -58,7 +78,7 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
         yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
     yield from spark.outputs(choices)
     signing = (" --sign kms:", Given("SigningKeyArn")) if choices.signing_key else ()
-    rest = (" --vault ", vault, " --failures ", failures, *signing)
+    rest = (" --vault ", vault, " --failures ", failures, *signing, *_requests(choices))
     if choices.many:
         yield Output(
             "Next", "The command to run now, for each table; nothing is kept before.", text("backstream init TABLE", *rest)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from backstream.apps.aws import bucket_owners
 from backstream.apps.deploy import roles, storage
 from backstream.apps.deploy.choices import BUCKET, KEY_ARN, KMS, LOG_DAYS, PROFILE_ARN, Architecture, Choices
 from backstream.apps.deploy.expressions import Given, Joined, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.apps.monitoring.emf import DEPLOYMENT_VARIABLE
+from backstream.model.request_settings import REQUESTER, RequestSettings
 from backstream.operations.doctor import expected
 from backstream.version import __version__
 
@@ -157,7 +159,21 @@ def _vault_variables(choices: Choices) -> dict[str, Value]:
         expected.VAULT_VARIABLE: storage.vault_url(choices),
         expected.OWNER_VARIABLE: text(storage.vault_owner(choices)),
         **({DEPLOYMENT_VARIABLE: text(StackValue.STACK)} if choices.grouped else {}),
+        **_requests_variables(choices.asked),
     }
+
+
+def _requests_variables(asked: RequestSettings) -> dict[str, Value]:
+    """Returns the variables of what the bucket's policy demands. The functions follow them whatever the catalog says."""
+    given: dict[str, Value | None] = {
+        bucket_owners.ENCRYPTION: asked.sse.value if asked.sse is not None else None,
+        bucket_owners.KEY: text(Given("KmsKeyArn")) if asked.kms_key is not None else None,
+        bucket_owners.BUCKET_KEY: None if asked.bucket_key is None else str(asked.bucket_key).lower(),
+        bucket_owners.PAYER: REQUESTER if asked.requester_pays else None,
+        bucket_owners.LOG_CLASS: asked.log_class,
+        bucket_owners.ROWS_CLASS: asked.rows_class,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _writers_variables(choices: Choices) -> dict[str, Value]:

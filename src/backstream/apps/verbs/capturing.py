@@ -10,10 +10,14 @@ from functools import partial
 
 import msgspec
 
+from backstream.apps import proven_servers
+from backstream.apps.aws.bucket_owners import account_of
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of
 from backstream.apps.verbs.migrations import export_of
 from backstream.errors import UsageError
+from backstream.model import request_settings
+from backstream.model.request_settings import RequestSettings
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.operations.base.backfill import BackfillContext, Backfilled, FullExport, backfill, check_export, scan_of, take_in
 from backstream.operations.base.compact import Compaction, compact
@@ -56,26 +60,34 @@ class Capturing:
         adopt: Adopting | None = None,
         actor_attribute: str | None = None,
         sign: str | None = None,
+        requests: RequestSettings | None = None,
+        forget_encryption: bool = False,
+        expected_bucket_owner: str | None = None,
     ) -> InitReport:
         """Prepares the vault for the table; a second call with other options changes them from now on.
 
         `failures`: the bucket (`s3://bucket`) that is the on-failure destination of the table's Lambda function, or `none`;
         `kinesis`: the ARN of a Kinesis stream that receives the table's changes, as their source; `adopt`: take in an older tool's
         objects there; `actor_attribute`: the path of the attribute in which items name their last writer, or `none`; `sign`: sign
-        the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`.
+        the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`; `requests`: what the bucket's policy demands of
+        requests; `forget_encryption`: none is asked for any more; `expected_bucket_owner`: the account of the bucket.
         """
-        config = self._config
+        config, asked = self._config, requests or request_settings.USUAL
+        config.owners.ask(asked.check(), account_of(expected_bucket_owner), forget_encryption=forget_encryption)
         if failures not in (None, NOWHERE):
             config.destination(failures)
             failures = failures.rstrip("/")
         source = None if kinesis is None else config.kinesis(kinesis).source()
-        owner = config.bucket_owner
+        owner = expected_bucket_owner or config.bucket_owner
         signing = None if sign is None else config.keys.sign_with(sign, config.clock.now())
         words = InitOptions(
             layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner, signing
         )
+        words = msgspec.structs.replace(words, requests=asked, forget_encryption=forget_encryption)
+        trial = partial(proven_servers.check, config, self._name, words)
         if adopt is None:
-            return init(config.store, config.table(self._name), words, enable_stream=enable_stream)
+            return init(config.store, config.table(self._name), words, enable_stream=enable_stream, trial=trial)
+        trial()
         return adopt_bucket(config.store, config.table(self._name), words, adopt, config.clock, writer=config.writer)
 
     def tail(

@@ -89,7 +89,10 @@ def is_provisioned(table: Mapping[str, Any]) -> bool:
 
 def global_index(line: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a described global index as a request names it, in CreateTable and in UpdateTable."""
-    return _index(line) | _throughput(line, provisioned=is_provisioned(table))
+    if not is_provisioned(table):
+        return _index(line) | _throughput(line, provisioned=False)
+    # A request without an index's capacity is refused. A dump may lack it: then it is the table's.
+    return _index(line) | (_throughput(line, provisioned=True) or _throughput(table, provisioned=True))
 
 
 def definitions(schema: KeySchema, table: Mapping[str, Any], indexes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

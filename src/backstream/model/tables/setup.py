@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
+from backstream.model.tables import leftovers
 from backstream.model.tables.creation import OF_AWS, Creation, creation_of, definitions, global_index
+from backstream.model.tables.leftovers import Left
 from backstream.model.tables.settings import PARTS, TableSettings
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.model.values.schema import KeySchema
@@ -102,7 +104,10 @@ def plan(settings: TableSettings, schema: KeySchema, names: TableNames, *, index
             left.append(Todo(step.what, "its index was left out: once that is there", step.command))
         else:
             steps.append(step)
-    left += [*_warmth(settings.table, names), *_replicas(settings.table, names), *_from_outside(settings, names)]
+    table = settings.table
+    left += _left(leftovers.vector_indexes(table, schema), names)
+    left += [*_warmth(table, names), *_left(leftovers.replicas(table, names.region), names)]
+    left += [*_left(leftovers.unknown_members(table), names), *_from_outside(settings, names)]
     return Setup(creation_of(schema, settings, indexes=indexes), _time_to_live(settings, names), steps, left)
 
 
@@ -327,20 +332,9 @@ def _is_warm(part: Mapping[str, Any]) -> dict[str, int]:
     return {name: warm[name] for name in WARM if name in warm} if grown else {}
 
 
-def _replicas(table: Mapping[str, Any], names: TableNames) -> Iterator[Todo]:
-    strong = table.get("MultiRegionConsistency") == "STRONG"
-    why = "replicas are billed and span regions: add them when the table is as you want it"
-    if strong:
-        why = "strong consistency is set with the replicas, on an empty table: --settings-only, add them, then restore into it"
-    for replica in table.get("Replicas") or ():
-        region = replica.get("RegionName")
-        if region != names.region:
-            of_replica = ("RegionName", "KMSMasterKeyId")
-            created = {name: replica[name] for name in of_replica if replica.get(name)}
-            mode: dict[str, Any] = {"MultiRegionConsistency": "STRONG"} if strong else {}
-            yield _update(f"replica in {region}", why, names, ReplicaUpdates=[{"Create": created}], **mode)
-    for witness in table.get("GlobalTableWitnesses") or ():
-        yield Todo(f"witness in {witness.get('RegionName')}", why)
+def _left(left: Iterator[Left], names: TableNames) -> Iterator[Todo]:
+    for each in left:
+        yield Todo(each.what, each.why) if each.request is None else _update(each.what, each.why, names, **each.request)
 
 
 def _update(what: str, why: str, names: TableNames, **request: Any) -> Todo:

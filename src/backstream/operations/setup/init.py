@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from backstream.errors import ConditionNotMet, Refused, UsageError, WrongStreamView
-from backstream.model import moment, prices
+from backstream.model import moment, prices, request_settings
 from backstream.model.changes.change import MICROS, VIEW, stream_label
 from backstream.model.changes.kinesis import KinesisSource
 from backstream.model.condition import path_of
 from backstream.model.prices import Cost
+from backstream.model.request_settings import RequestSettings
 from backstream.model.sealing import Signing
 from backstream.model.tables import naming
 from backstream.model.tables.naming import KeyOrder, Naming
@@ -38,7 +41,8 @@ class InitOptions(msgspec.Struct, frozen=True):
 
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
     `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`; `bucket_owner`: the account
-    that the vault's bucket belongs to. `signing`: sign with this key.
+    that the vault's bucket belongs to. `signing`: sign with this key. `requests`: settings of requests to the bucket, over what is
+    recorded; `forget_encryption`: nothing of an encryption is recorded any more.
     """
 
     layout: Layout | None = None
@@ -51,6 +55,8 @@ class InitOptions(msgspec.Struct, frozen=True):
     actor_attribute: str | None = None
     bucket_owner: str | None = None
     signing: Signing | None = None
+    requests: RequestSettings = request_settings.USUAL
+    forget_encryption: bool = False
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -72,11 +78,16 @@ class InitReport(msgspec.Struct, frozen=True):
     adopted: LegacyContents | None = None
 
 
-def init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool = False) -> InitReport:
+Trial = Callable[[], list[str]]  # tries the vault's server; returns warnings, and raises Refused
+
+
+def init(
+    store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool = False, trial: Trial = list[str]
+) -> InitReport:
     """Prepares a vault for a table, or changes its options from now on. The same options again change nothing.
 
     Raises MissingTable, MissingBucket; Refused if the stream is off or carries no full images; UnversionedBucket if the vault would
-    lose overwritten objects.
+    lose overwritten objects. `trial`: called before anything else is written into the vault.
     """
     naming.check_table_name(table.name)
     if words.tenant_attribute == "":
@@ -85,13 +96,13 @@ def init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream:
     store.check()
     for _ in range(catalogs.ATTEMPTS):
         try:
-            return _init(store, table, words, enable_stream=enable_stream)
+            return _init(store, table, words, enable_stream=enable_stream, trial=trial)
         except ConditionNotMet:
             continue  # another `init`, a tail or a backfill has changed the catalog meanwhile: what is different now is asked again
     raise catalogs.contended(store, table.name)
 
 
-def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool) -> InitReport:
+def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream: bool, trial: Trial) -> InitReport:
     """Raises ConditionNotMet, without any change, if another process changes the catalog at the same time."""
     upon = catalogs.known(store, table.name)
     known = None if upon is None else upon.catalog
@@ -107,10 +118,13 @@ def _init(store: ObjectStore, table: Table, words: InitOptions, *, enable_stream
     else:
         facts = with_stream(table, enable_stream=enable_stream)
         known = None if known is None else _now_followed(known, facts, table)
+    advice = trial()
     if known is None or upon is None:
-        return _first(store, table, facts, words)
-    known, turns = _turned(store, known, facts, table, was_on=was_on)
-    return _again(store, table, known, words, upon, turns)
+        report = _first(store, table, facts, words)
+    else:
+        known, turns = _turned(store, known, facts, table, was_on=was_on)
+        report = _again(store, table, known, words, upon, turns)
+    return msgspec.structs.replace(report, advice=[*report.advice, *advice])
 
 
 def _turned(store: ObjectStore, known: Catalog, facts: TableFacts, table: Table, *, was_on: bool) -> tuple[Catalog, list[str]]:
@@ -186,6 +200,7 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptio
         actor_attribute=actor_attribute(words, None),
         bucket_owner=words.bucket_owner,
         signing=words.signing,
+        requests=_requests(words, None),
     )
     catalogs.save(store, catalog, None)
     advice = [*([FORMER] if former else []), *_advice(catalog, seen)]
@@ -206,6 +221,7 @@ def _again(
         actor_attribute=actor_attribute(words, known.actor_attribute),
         bucket_owner=words.bucket_owner or known.bucket_owner,
         signing=_signing(words, known),
+        requests=_requests(words, known.requests),
     )
     if words.kinesis is not None and words.kinesis != known.kinesis:
         wanted, remade = _from_kinesis(store, table, wanted, words.kinesis)
@@ -306,6 +322,9 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
         changed.append(f"actor attribute: {now} (was: {before}); history reads it in all changes, earlier ones too")
     if known.bucket_owner != wanted.bucket_owner:
         changed.append(f"the bucket has to be of account {wanted.bucket_owner} (was: {known.bucket_owner or 'not recorded'})")
+    if known.requests != wanted.requests:
+        asked = (wanted.requests or request_settings.USUAL).described()
+        changed.append(f"requests to the bucket: {', '.join(asked) or 'without settings of their own'}")
     return changed
 
 
@@ -324,6 +343,13 @@ def _signing(words: InitOptions, known: Catalog) -> Signing | None:
     """Returns the signing from now on. The same key keeps its first second."""
     before, asked = known.signing, words.signing
     return before if asked is None or (before is not None and before.key == asked.key) else asked
+
+
+def _requests(words: InitOptions, known: RequestSettings | None) -> RequestSettings | None:
+    """Returns the settings of requests from now on; None if there are none."""
+    before = known or request_settings.USUAL
+    found = words.requests.over(before.without_encryption() if words.forget_encryption else before)
+    return None if found == request_settings.USUAL else found
 
 
 def _failures(words: InitOptions, known: str | None) -> str | None:

@@ -7,15 +7,32 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from backstream.model import request_settings
+from backstream.model.request_settings import RequestSettings
 from backstream.ports import Found, ListedObject, NewObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted, Written
 
 Whose = Callable[[], str | None]  # the account that a bucket is expected to be of; None where nobody knows
 Row = TypeVar("Row", ListedObject, ObjectVersion)
 
 
+Settings = Callable[[str], RequestSettings]  # the settings of requests about an object, by its key
+
+
 def nobody() -> str | None:
     """Returns None: the owner of a bucket that nothing is known about."""
     return None
+
+
+def usual(_key: str) -> RequestSettings:
+    """Returns the settings of a bucket that demands none."""
+    return request_settings.USUAL
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """The terms on which one bucket is spoken to: its expected owner, and what its policy demands."""
+
+    owner: Whose = nobody
+    settings: Settings = usual
 
 
 class ListingPage(msgspec.Struct, Generic[Row], frozen=True):
@@ -37,6 +54,9 @@ class S3Api(Protocol):
 
     def owner(self) -> str | None:
         """The account that each request expects to own the bucket, as `x-amz-expected-bucket-owner`; None: any."""
+
+    def settings(self, key: str) -> RequestSettings:
+        """Returns the settings of requests about this object; an empty key is for the bucket."""
 
     def limit(self, key: str) -> int:
         """Returns the bytes that an object may have.

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from backstream.boto_errors import boto_errors
+from backstream.model import request_settings
+from backstream.model.request_settings import RequestSettings
 from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Found, ListedObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted
 from backstream.stores.many import from_threads
 from backstream.stores.s3 import listings
-from backstream.stores.s3.api import NULL_VERSION, ListingPage, Whose, nobody
+from backstream.stores.s3.api import NULL_VERSION, ListingPage, Terms
 from backstream.stores.s3.failures import named, not_a_listing, subject
 
 if TYPE_CHECKING:  # stubs: not there at run time
@@ -21,6 +23,14 @@ if TYPE_CHECKING:  # stubs: not there at run time
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, PublicAccessBlockConfigurationTypeDef
 
 _DOCUMENT = "BackstreamDocument"  # where a version listing's XML stands in botocore's answer
+_PARAMETERS = {
+    request_settings.PAYER_HEADER: "RequestPayer",
+    request_settings.SSE_HEADER: "ServerSideEncryption",
+    request_settings.KEY_HEADER: "SSEKMSKeyId",
+    request_settings.BUCKET_KEY_HEADER: "BucketKeyEnabled",
+    request_settings.CLASS_HEADER: "StorageClass",
+}
+_TRUE_OR_FALSE = (request_settings.BUCKET_KEY_HEADER,)
 _CLOSED: PublicAccessBlockConfigurationTypeDef = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
@@ -49,9 +59,9 @@ def client_config(*, connections: int = 32, answer_within: float | None = None) 
 class BotoApi:
     """See `s3.api.S3Api`. The client's answers to ListObjectVersions get one more field, which does not affect its other users."""
 
-    def __init__(self, client: S3Client, bucket: str, limit: Limit = unlimited, owner: Whose = nobody) -> None:
+    def __init__(self, client: S3Client, bucket: str, limit: Limit = unlimited, terms: Terms | None = None) -> None:
         self._limit = limit
-        self._owner = owner
+        self._terms = terms or Terms()
         self._client = client
         self._bucket = bucket
         client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_document, unique_id=_DOCUMENT)
@@ -61,7 +71,10 @@ class BotoApi:
         return self._bucket
 
     def owner(self) -> str | None:
-        return self._owner()
+        return self._terms.owner()
+
+    def settings(self, key: str) -> RequestSettings:
+        return self._terms.settings(key)
 
     def limit(self, key: str) -> int:
         return self._limit(key)
@@ -78,8 +91,9 @@ class BotoApi:
         self, key: str, body: bytes, metadata: Mapping[str, str], *, if_absent: bool = False, if_match: str | None = None
     ) -> str:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {} if if_match is None else {"IfMatch": if_match}
+        demanded = parameters_of(self.settings(key).of_put(key))
         with self._explained("PutObject", key):
-            answer = self._client.put_object(**self._of_bucket(), Key=key, Body=body, Metadata=metadata, **condition)
+            answer = self._client.put_object(**self._asked(key), Key=key, Body=body, Metadata=metadata, **condition, **demanded)
         return answer.get("VersionId", NULL_VERSION)
 
     def get(self, key: str, version: str | None) -> StoredObject:
@@ -110,17 +124,17 @@ class BotoApi:
 
     def delete(self, key: str) -> str:
         with self._explained("DeleteObject", key):
-            return self._client.delete_object(**self._of_bucket(), Key=key).get("VersionId", NULL_VERSION)
+            return self._client.delete_object(**self._asked(key), Key=key).get("VersionId", NULL_VERSION)
 
     def list_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ListedObject]:
-        parameters: dict[str, Any] = {**self._of_bucket(), "Prefix": prefix, **place}
+        parameters: dict[str, Any] = {**self._asked(prefix), "Prefix": prefix, **place}
         with self._explained("ListObjectsV2", prefix):
             page: Mapping[str, Any] = self._client.list_objects_v2(**parameters)
         rows = [ListedObject(row["Key"], row["Size"], row["LastModified"].timestamp()) for row in page.get("Contents", ())]
         return ListingPage(rows, self._following(page, {"ContinuationToken": "NextContinuationToken"}))
 
     def versions_page(self, prefix: str, place: Mapping[str, str]) -> ListingPage[ObjectVersion]:
-        parameters: dict[str, Any] = {**self._of_bucket(), "Prefix": prefix, **place}
+        parameters: dict[str, Any] = {**self._asked(prefix), "Prefix": prefix, **place}
         with self._explained("ListObjectVersions", prefix):
             page: Mapping[str, Any] = self._client.list_object_versions(**parameters)
         names = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
@@ -133,12 +147,16 @@ class BotoApi:
 
     def _object(self, key: str, version: str | None) -> dict[str, Any]:
         """Returns the parameters that name an object, or a version of it."""
-        which = {**self._of_bucket(), "Key": key}
+        which = {**self._asked(key), "Key": key}
         return which if version is None else {**which, "VersionId": version}
 
     def _of_bucket(self) -> dict[str, Any]:
         """Returns the parameters that name the bucket and its expected owner."""
-        return of_bucket(self._bucket, self._owner())
+        return of_bucket(self._bucket, self.owner())
+
+    def _asked(self, key: str) -> dict[str, Any]:
+        """Returns the parameters of each request about objects."""
+        return of_bucket(self._bucket, self.owner(), self.settings(key))
 
     @contextmanager
     def _explained(self, operation: str, key: str = "", version: str | None = None) -> Iterator[None]:
@@ -165,9 +183,15 @@ def _info(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) ->
     )
 
 
-def of_bucket(bucket: str, owner: str | None) -> dict[str, Any]:
-    """Returns botocore's parameters that name the bucket and its expected owner."""
-    return {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
+def of_bucket(bucket: str, owner: str | None, settings: RequestSettings = request_settings.USUAL) -> dict[str, Any]:
+    """Returns botocore's parameters that name the bucket and its expected owner; with settings, those of requests about objects."""
+    named = {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
+    return {**named, **parameters_of(settings.of_every_request)}
+
+
+def parameters_of(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Returns botocore's parameters for these headers."""
+    return {_PARAMETERS[name]: value == "true" if name in _TRUE_OR_FALSE else value for name, value in headers.items()}
 
 
 def create_bucket(client: S3Client, bucket: str, region: str, owner: str | None = None, *, with_lock: bool = False) -> str | None:

@@ -35,8 +35,14 @@ DENIED = StoreFailure(
     AccessDenied,
     "Check that the credentials are those meant (aws sts get-caller-identity) and that they, the bucket's policy and its KMS key "
     "allow this{needs}. Without s3:ListBucket, S3 also answers so for objects that do not exist; and where the bucket belongs to "
-    "another account than is expected (BACKSTREAM_BUCKET_OWNER, or what the catalog says).",
+    "another account than is expected (BACKSTREAM_BUCKET_OWNER, or what the catalog says).{policy}",
 )
+# The bucket's policy may also deny what it would allow in another form. By operation; an empty name stands for every other one.
+POLICIES = {
+    "PutObject": " A bucket's policy may deny unencrypted PUTs, or some storage classes: `backstream init TABLE --sse aws:kms "
+    "--kms-key ARN` (or BACKSTREAM_SSE and BACKSTREAM_KMS_KEY), --log-class, --rows-class.",
+    "": " A bucket whose requester pays is read with BACKSTREAM_REQUEST_PAYER=requester.",
+}
 UNKNOWN = StoreFailure(AccessDenied, "These credentials are wrong or of another account: check AWS_ACCESS_KEY_ID or the profile.")
 EXPIRED = StoreFailure(AccessDenied, "The credentials have expired: renew them (aws sso login) and run it again.")
 UNNAMED = StoreFailure(AccessDenied, "Give credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role.")
@@ -123,6 +129,7 @@ def of_answer(said: ErrorAnswer, operation: str, subject: str) -> Failed:
     region = said.headers.get("x-amz-bucket-region") or said.region
     needs = f": {LISTINGS[operation]} on the bucket" if operation in LISTINGS else ""
     hint = kind.hint.replace("{region}", f" to {region}" if region else "").replace("{needs}", needs)
+    hint = hint.replace("{policy}", POLICIES.get(operation, POLICIES[""]))
     return kind.error(message, hint=hint)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from backstream.boto_errors import boto_errors
 from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model import moment
+from backstream.model.request_settings import RequestSettings
 from backstream.ports import Found, ListedObject, NewObject, ObjectInfo, ObjectVersion, StoredObject, Tag, Wanted, Written
 from backstream.stores.s3 import listings
 from backstream.stores.s3.api import NULL_VERSION, ListingPage, S3Api
@@ -61,6 +62,9 @@ class HttpApi:
     def owner(self) -> str | None:
         return self._control.owner()
 
+    def settings(self, key: str) -> RequestSettings:
+        return self._control.settings(key)
+
     def limit(self, key: str) -> int:
         return self._control.limit(key)
 
@@ -78,10 +82,11 @@ class HttpApi:
         return reply.headers.get("x-amz-version-id", NULL_VERSION)
 
     def _put(self, key: str, body: bytes, metadata: Mapping[str, str], condition: Mapping[str, str]) -> HttpRequest:
-        """Makes the request, without the expected bucket owner. Raises `Failed` where S3 would refuse the metadata."""
+        """Makes the request, without the headers of each request. Raises `Failed` where S3 would refuse the metadata."""
         # A checksum of the body goes with it: S3 compares it, and buckets with Object Lock require one.
         checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
-        headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32", **condition}
+        demanded = self.settings(key).of_put(key)
+        headers = {"x-amz-checksum-crc32": checksum, "x-amz-sdk-checksum-algorithm": "CRC32", **demanded, **condition}
         for name, value in metadata.items():
             headers[META + name.lower()] = value
         said = "".join(headers.values())
@@ -148,12 +153,13 @@ class HttpApi:
         return HttpRequest("GET", object_path(key), _which(version), self._expecting(_CHECKSUM), most=self.limit(key))
 
     def _expecting(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Returns headers with the expected owner of the bucket. S3 answers 403 if it is another account.
+        """Returns headers with the expected owner of the bucket, and who pays. S3 answers 403 if it is another account.
 
         Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
         """
-        owner = self.owner()
-        return headers if owner is None else {**headers, OWNER: owner}
+        owner, demanded = self.owner(), self.settings("").of_every_request
+        known = {} if owner is None else {OWNER: owner}
+        return {**headers, **known, **demanded} if known or demanded else headers
 
     def _outcome(
         self, key: str, version: str | None, outcome: Reply | NoAnswer | BackstreamError

@@ -13,6 +13,7 @@ from backstream.model import moment
 from backstream.model.object_lock import LockMode, ObjectLock, is_on, of_bucket
 from backstream.ports import TriedLock
 from backstream.stores.s3 import boto
+from backstream.stores.s3.api import Terms
 from backstream.stores.s3.failures import named, subject
 from backstream.stores.s3.settings import S3Settings
 
@@ -40,17 +41,17 @@ def set_lock(client: S3Client, bucket: str, lock: ObjectLock, owner: str | None 
 
 
 class S3Lock:
-    """See `ports.LockTrial`. `now`: the clock; `owner`: the expected account of the bucket."""
+    """See `ports.LockTrial`. `now`: the clock; `terms`: see `api.Terms`."""
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str, now: Callable[[], float], owner: str | None = None) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str, now: Callable[[], float], terms: Terms | None = None) -> None:
         self._client = client
         self._bucket = bucket
         self._key = f"{prefix.strip('/')}/{NAME}".lstrip("/")
         self._now = now
-        self._owner = owner
+        self._terms = terms or Terms()
 
     def is_on(self) -> bool:
-        return is_on(S3Settings(self._client, self._bucket, self._owner).object_lock())
+        return is_on(S3Settings(self._client, self._bucket, self._terms.owner()).object_lock())
 
     def attempt(self) -> TriedLock:
         version, until = self._locked_version()
@@ -71,15 +72,16 @@ class S3Lock:
         found = next(((each, until) for each, until in with_until if until is not None and until > self._now() + 2 * SHORTER), None)
         if found is not None:
             return found
+        demanded = boto.parameters_of(self._terms.settings(self._key).of_put(self._key))
         try:
-            answer = self._client.put_object(**self._object(), Body=secrets.token_hex(16).encode())
+            answer = self._client.put_object(**self._object(), **demanded, Body=secrets.token_hex(16).encode())
         except boto_errors() as error:
             raise named(error, "PutObject", subject(self._bucket, self._key)) from error
         return answer["VersionId"], self._until(answer["VersionId"])
 
     def _versions(self) -> list[str]:
         try:
-            answer = self._client.list_object_versions(**boto.of_bucket(self._bucket, self._owner), Prefix=self._key)
+            answer = self._client.list_object_versions(**self._asked(), Prefix=self._key)
         except boto_errors() as error:
             raise named(error, "ListObjectVersions", subject(self._bucket, self._key)) from error
         return [each["VersionId"] for each in answer.get("Versions", ()) if each["Key"] == self._key]
@@ -109,4 +111,7 @@ class S3Lock:
         return {**self._object(), "VersionId": version}
 
     def _object(self) -> dict[str, Any]:
-        return {**boto.of_bucket(self._bucket, self._owner), "Key": self._key}
+        return {**self._asked(), "Key": self._key}
+
+    def _asked(self) -> dict[str, Any]:
+        return boto.of_bucket(self._bucket, self._terms.owner(), self._terms.settings(self._key))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from backstream.boto_errors import boto_errors
 from backstream.errors import AccessDenied, Failed, MissingObject, Unavailable
 from backstream.ports import Lock, ObjectVersion, Removal
+from backstream.stores.s3.api import Terms
 from backstream.stores.s3.boto import of_bucket
 from backstream.stores.s3.failures import ErrorAnswer, named, of_answer, subject
 
@@ -32,14 +33,14 @@ _GONE = ("NoSuchKey", "NoSuchVersion")
 
 
 class S3Remover:
-    """See `ports.VersionRemover`. `now`: tells whether a retention date has passed; `owner`: the expected account of the bucket."""
+    """See `ports.VersionRemover`. `now`: tells whether a retention date has passed; `terms`: see `api.Terms`."""
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str, now: Callable[[], float], owner: str | None = None) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str, now: Callable[[], float], terms: Terms | None = None) -> None:
         self._client = client
         self._bucket = bucket
         self._root = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
         self._now = now
-        self._owner = owner
+        self._terms = terms or Terms()
 
     def remove_each(self, wanted: Iterable[ObjectVersion]) -> Iterator[Removal]:
         with ThreadPoolExecutor(REQUESTS, thread_name_prefix="remover") as pool:
@@ -61,7 +62,7 @@ class S3Remover:
         objects = [{"Key": self._root + each.name, "VersionId": each.version} for each in some]
         try:
             answer: Mapping[str, Any] = self._client.delete_objects(
-                **of_bucket(self._bucket, self._owner),
+                **self._place(),
                 Delete={"Objects": objects, "Quiet": True},  # type: ignore[typeddict-item]
             )
         except boto_errors() as error:
@@ -83,7 +84,7 @@ class S3Remover:
     def _remove_one(self, each: ObjectVersion) -> Failed | None:
         key = self._root + each.name
         try:
-            self._client.delete_object(**of_bucket(self._bucket, self._owner), Key=key, VersionId=each.version)
+            self._client.delete_object(**self._place(), Key=key, VersionId=each.version)
         except boto_errors() as error:
             found = named(error, OPERATION, subject(self._bucket, key, each.version))
             return None if isinstance(found, MissingObject) else found
@@ -99,7 +100,7 @@ class S3Remover:
         return lock
 
     def lock_of(self, version: ObjectVersion) -> Lock | None:
-        where = {**of_bucket(self._bucket, self._owner), "Key": self._root + version.name, "VersionId": version.version}
+        where = {**self._place(), "Key": self._root + version.name, "VersionId": version.version}
         # HeadObject tells both, to who may ask for them: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         found = self._asked(lambda: self._client.head_object(**where))
         if found.get("ObjectLockLegalHoldStatus") == "ON":
@@ -116,6 +117,9 @@ class S3Remover:
                 raise named(error, "HeadObject", subject(self._bucket)) from error
             return {}
         return found
+
+    def _place(self) -> dict[str, Any]:
+        return of_bucket(self._bucket, self._terms.owner(), self._terms.settings(self._root))
 
 
 def _batches(wanted: Iterable[ObjectVersion], size: int) -> Iterator[list[ObjectVersion]]:

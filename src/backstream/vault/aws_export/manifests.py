@@ -45,6 +45,12 @@ class ManifestSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     output_format: str
     output_view: str | UnsetType = UNSET
     export_type: str | UnsetType = UNSET
+    filter_specification: Any = UNSET
+
+    @property
+    def filtered(self) -> bool:
+        """True if items were left out by a filter: such an export proves nothing about them."""
+        return self.filter_specification not in (UNSET, None, {}, "")
 
     @property
     def incremental(self) -> bool:

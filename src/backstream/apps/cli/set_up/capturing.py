@@ -19,7 +19,7 @@ from backstream.apps.lambdas import batch_log
 from backstream.apps.selection.selecting import Among
 from backstream.apps.verbs.arguments import key_schema_of
 from backstream.errors import UsageError
-from backstream.model import moment
+from backstream.model import moment, request_settings
 from backstream.model.counts import counted
 from backstream.model.object_lock import LockMode
 from backstream.model.tables.naming import KeyOrder, Naming
@@ -88,6 +88,25 @@ def init(
         str | None,
         Option(metavar="kms:ARN|ed25519:FILE", help="Sign the vault's own records.", show_default=False),
     ] = None,
+    sse: Annotated[
+        str | None,
+        Option(metavar="aws:kms|AES256|aws:kms:dsse|none", help="Encryption that the bucket's policy demands.", show_default=False),
+    ] = None,
+    kms_key: Annotated[str | None, Option(metavar="ARN", help="The key of KMS for --sse.", show_default=False)] = None,
+    bucket_key: Annotated[
+        bool | None, Option("--bucket-key/--no-bucket-key", help="Ask KMS once for many objects.", show_default=False)
+    ] = None,
+    expected_bucket_owner: Annotated[
+        str | None, Option(metavar="ACCOUNT", help="Refuse a bucket of another account.", show_default=False)
+    ] = None,
+    request_payer: Annotated[
+        bool | None,
+        Option("--request-payer/--no-request-payer", help="Pay for requests to a bucket of others.", show_default=False),
+    ] = None,
+    log_class: Annotated[
+        str | None, Option(metavar="CLASS", help="Storage class of the log and base backups.", show_default=False)
+    ] = None,
+    rows_class: Annotated[str | None, Option(metavar="CLASS", help="Storage class of row objects.", show_default=False)] = None,
     json: Json = False,
 ) -> int:
     """Prepare a vault for a table: check table, stream and bucket, write the catalog."""
@@ -96,6 +115,14 @@ def init(
     if tables.single is None and (kinesis is not None or adopt_folder is not None or key_schema is not None):
         raise UsageError("--kinesis, --adopt-folder and --key-schema are of one table", hint="Name that table alone.")
     adopting = Adopting(adopt_folder, None if key_schema is None else key_schema_of(key_schema), enable_stream) if adopt else None
+    requests = request_settings.of_words(
+        sse=None if sse == request_settings.NOTHING else sse,
+        kms_key=kms_key,
+        bucket_key=bucket_key,
+        requester_pays=request_payer,
+        log_class=log_class,
+        rows_class=rows_class,
+    )
     held = library.open(vault)
     if not create_bucket and (object_lock is not None or lock_days is not None):
         raise UsageError(
@@ -119,6 +146,9 @@ def init(
             adopt=adopting,
             actor_attribute=actor_attribute,
             sign=sign,
+            requests=requests,
+            forget_encryption=sse == request_settings.NOTHING,
+            expected_bucket_owner=expected_bucket_owner,
         )
         if report.adopted is not None:
             notice(f"note: {LIMITS}")
@@ -145,6 +175,7 @@ def _show_init(report: InitReport, url: str) -> None:
             ("complete from", since),
             *(("failed batches", each) for each in [catalog.failures] if each),
             *(("actor attribute", each) for each in [catalog.actor_attribute] if each),
+            *(("requests", each) for each in (catalog.requests or request_settings.USUAL).described()),
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),

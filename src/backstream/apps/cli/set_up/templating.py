@@ -16,7 +16,7 @@ from backstream.apps.deploy.choices import streams_by_table
 from backstream.apps.selection.selecting import Among
 from backstream.apps.selection.table_selection import TableSelection
 from backstream.errors import UsageError
-from backstream.model import objectives
+from backstream.model import objectives, request_settings
 from backstream.operations.replicate import Deletes
 
 USUAL = Choices()
@@ -87,6 +87,24 @@ def template(
         str | None,
         Option(metavar="kms:ARN", help="Let the functions sign what they write with this key, as init --sign.", show_default=False),
     ] = None,
+    sse: Annotated[
+        str | None,
+        Option(
+            metavar="aws:kms|AES256|aws:kms:dsse",
+            help="Encryption that the bucket's policy demands of each PUT, with --kms-key.",
+            show_default=False,
+        ),
+    ] = None,
+    bucket_key: Annotated[
+        bool | None, Option("--bucket-key/--no-bucket-key", help="Ask KMS once for many objects.", show_default=False)
+    ] = None,
+    request_payer: Annotated[
+        bool, Option("--request-payer", help="The functions' account pays for requests to the bucket.", show_default=False)
+    ] = False,
+    log_class: Annotated[
+        str | None, Option(metavar="CLASS", help="Storage class of the log and base backups.", show_default=False)
+    ] = None,
+    rows_class: Annotated[str | None, Option(metavar="CLASS", help="Storage class of row objects.", show_default=False)] = None,
     replica: Annotated[
         str | None,
         Option(metavar="TABLE2", help="No vault: a function that keeps TABLE2 like the table.", show_default=False),
@@ -181,6 +199,13 @@ def template(
         topic_key=topic_key,
         signing_profile=signing_profile,
         sign=sign,
+        requests=request_settings.of_words(
+            sse=sse,
+            bucket_key=bucket_key,
+            requester_pays=request_payer or None,
+            log_class=log_class,
+            rows_class=rows_class,
+        ),
         replica=replica,
         replica_region=replica_region,
         replica_deletes=replica_deletes.value,

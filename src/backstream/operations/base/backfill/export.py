@@ -73,9 +73,15 @@ class FullExport:
 
 def check_export(vault: TableVault, export: Export) -> None:
     """Raises Refused for an export of another table: of another name, account or region, or one that was created again since.
+    Refused also for one that a filter has left incomplete.
 
     Raises Damaged if it does not name its table.
     """
+    if export.summary.filtered:
+        raise Refused(
+            "an export made with a filter: it leaves out items, so it is no base backup, and it proves nothing",
+            hint="Export the table again without a FilterSpecification.",
+        )
     try:
         exported = table_name(export.summary.table_arn)
     except MalformedRecord as error:
