@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy import Choices, TemplateFormat, template
 from backstream.apps.monitoring import metrics
 from backstream.apps.monitoring.emf import Metric
 from backstream.model import prices
@@ -72,6 +72,6 @@ def test_the_terraform_module_is_whole_in_a_registrys_layout() -> None:
     split = sorted(
         each for name, text in files.items() if name.endswith(".tf") and "/" not in name for each in terraform_module.blocks(text)
     )
-    assert split == sorted(terraform_module.blocks(template(Choices(), Format.HCL)))
+    assert split == sorted(terraform_module.blocks(template(Choices(), TemplateFormat.HCL)))
     named = re.findall(r"^  (\w+) +=", files["examples/one-table/main.tf"].split("module ")[1], re.MULTILINE)
     assert set(named) - {"source"} <= set(re.findall(r'^variable "(\w+)"', files["variables.tf"], re.MULTILINE))

@@ -90,6 +90,10 @@ class NotFound(Failed):
     """The named thing does not exist."""
 
 
+class NothingMatches(NotFound):
+    """A selection matches nothing that changed. What was read is whole."""
+
+
 class CatalogLost(NotFound):
     """The vault holds objects of the table, and its catalog is gone: nothing else says how to read them."""
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from backstream.clock import SystemClock
-from backstream.ports import Lock, ObjectStore, ObjectVersion, VersionRemover
+from backstream.ports import ObjectStore, ObjectVersion, VersionLock, VersionRemover
 from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.stores.s3.boto import client_config
@@ -53,7 +53,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Removing:
     """A new, empty store, and the right to remove from it."""
     if request.param == "memory":
         memory = MemoryStore(SystemClock())
-        return Removing(memory, memory, lambda each, until: memory.locks.update({(each.name, each.version): Lock(until)}))
+        return Removing(memory, memory, lambda each, until: memory.locks.update({(each.name, each.version): VersionLock(until)}))
     if request.param == "directory":
         folder = DirectoryStore(tmp_path, SystemClock())
         return Removing(folder, folder)
@@ -106,6 +106,6 @@ def test_what_is_locked_stays_and_says_until_when(made: Removing) -> None:
     made.lock(versions["locked"], until)
     made.lock(versions["held"], None)
     found = {each.version.name: each.lock for each in made.remover.remove_each(versions.values())}
-    assert found == {"free": None, "locked": Lock(until), "held": Lock()}
+    assert found == {"free": None, "locked": VersionLock(until), "held": VersionLock()}
     assert [name for name, _ in rows(made)] == ["held", "locked"]
     assert {name: made.remover.lock_of(versions[name]) for name in names} == found

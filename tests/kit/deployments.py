@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Lock, LockMode
+from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices
+from backstream.model.object_lock import LockMode, ObjectLock
 from backstream.model.request_settings import Encryption, RequestSettings
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-1111-2222-3333-444455556666"
@@ -19,7 +20,7 @@ COMBINATIONS = {
     "for twelve": Choices(tables=[f"table-{number}" for number in range(12)]),
     "for two, with one alarm above all": Choices(tables=["flights", "_Orders.2"], alarms_per=AlarmsPer.COMPOSITE, topic_key=KEY),
     "by a key, locked, archived, expired": Choices(
-        tables=["flights"], kms_key=KEY, lock=Lock(LockMode.COMPLIANCE, 30), archive_days=30, expire_days=400
+        tables=["flights"], kms_key=KEY, lock=ObjectLock(LockMode.COMPLIANCE, 30), archive_days=30, expire_days=400
     ),
     "into buckets that are there": Choices(
         tables=["flights"], existing_bucket="our-backups", existing_failures_bucket="our-failures", kms_key=KEY

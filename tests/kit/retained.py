@@ -12,7 +12,7 @@ from backstream.model.window import Range
 from backstream.operations.base.compact import compact
 from backstream.operations.capture.follow import follow
 from backstream.operations.retain import RetainContext, retain
-from backstream.ports import Lock, ObjectStore, ObjectVersion, Removal
+from backstream.ports import ObjectStore, ObjectVersion, Removal, VersionLock
 from backstream.stores.memory import MemoryStore
 from kit.claims import KEYS
 from kit.crashing import CrashingStore
@@ -45,7 +45,7 @@ class DyingRemover:
                 raise Failed("the process is dead")
             yield from self._store.remove_each([each])
 
-    def lock_of(self, version: ObjectVersion) -> Lock | None:
+    def lock_of(self, version: ObjectVersion) -> VersionLock | None:
         """See `ports.VersionRemover`."""
         return self._store.lock_of(version)
 

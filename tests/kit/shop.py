@@ -9,7 +9,7 @@ from typing import Any
 from backstream.model.values import wire
 from backstream.operations import revert as reverting
 from backstream.operations.changes import ChangeWindow
-from backstream.operations.revert import Around, Plan, Request, Reverted, Writing
+from backstream.operations.revert import Around, Plan, Reverted, RevertRequest, Writing
 from backstream.ports import Delete, Put, Table, TableFacts
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
@@ -49,8 +49,8 @@ class Shop:
     def around(self, table: Any = None) -> Around:
         return Around(table or self.stage.table, self.clock, self.folder)
 
-    def request(self, **words: Any) -> Request:
-        return Request(ChangeWindow(self.begun, words.pop("until", self.ended)), **words)
+    def request(self, **words: Any) -> RevertRequest:
+        return RevertRequest(ChangeWindow(self.begun, words.pop("until", self.ended)), **words)
 
     def revert(self, table: Any = None, **words: Any) -> Reverted:
         return reverting.revert(self.stage.vault(), self.request(**words), self.around(table), Writing(), lambda _: True)

@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy import Choices, TemplateFormat, template
 
 PLACES = {"terraform": "versions.tf", "variable": "variables.tf", "output": "outputs.tf"}
 README = """\
@@ -57,7 +57,7 @@ module "backstream" {
 def files() -> dict[str, str]:
     """Returns the module's files by their names."""
     found = {"README.md": README, "examples/one-table/main.tf": EXAMPLE}
-    for block in blocks(template(Choices(), Format.HCL)):
+    for block in blocks(template(Choices(), TemplateFormat.HCL)):
         head = re.search(r"^(\w+) ", block, re.MULTILINE)
         name = PLACES.get(head[1] if head else "", "main.tf")
         found[name] = found.get(name, "") + block

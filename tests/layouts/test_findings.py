@@ -13,7 +13,7 @@ from backstream.errors import Damaged
 from backstream.operations.inspect.actors import Actors, AttributedEntry
 from backstream.stores.memory import MemoryStore
 from backstream.vault.attribution import findings
-from backstream.vault.attribution.findings import AttributionStore, Caller, Found, KeptFinding, better
+from backstream.vault.attribution.findings import AttributionStore, Caller, FindingSummary, KeptFinding, better
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "actors-1" / "20261123T041533Z-20261123T041540Z_3_5dd53e91c5487c1a.ndjson.zst"
@@ -50,7 +50,7 @@ def store() -> MemoryStore:
     return MemoryStore(ManualClock(T))
 
 
-def counts(store: MemoryStore, of: KeptFinding = MATCH) -> Found | None:
+def counts(store: MemoryStore, of: KeptFinding = MATCH) -> FindingSummary | None:
     """What a reader finds of the change."""
     return AttributionStore(store, "flights").of(of.stream, of.sequence, of.micros)
 
@@ -89,7 +89,7 @@ def test_what_was_found_upon_more_counts_in_whatever_order(store: MemoryStore) -
     AttributionStore(store, "flights").keep([newer])
     assert counts(store) == newer.found
     for order in itertools.permutations([unsettled, MATCH, newer]):
-        found: Found | None = None
+        found: FindingSummary | None = None
         for each in order:
             found = better(found, each.found)
         assert found == newer.found

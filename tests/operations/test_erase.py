@@ -21,7 +21,7 @@ from backstream.operations.erase.discarded import DiscardedBatches
 from backstream.operations.inspect.check import check
 from backstream.operations.inspect.check.run import CheckContext
 from backstream.operations.retain import RetainContext, retain
-from backstream.ports import Delete, Lock, ObjectStore, ObjectVersion, Put, Removal
+from backstream.ports import Delete, ObjectStore, ObjectVersion, Put, Removal, VersionLock
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from kit import images
@@ -146,8 +146,8 @@ class CrashingRemover(CrashingStore):
             yield from self._remover.remove_each([each])
             self._answer("", dying=dying)
 
-    def lock_of(self, version: ObjectVersion) -> Lock | None:
-        found: Lock | None = self._remover.lock_of(version)
+    def lock_of(self, version: ObjectVersion) -> VersionLock | None:
+        found: VersionLock | None = self._remover.lock_of(version)
         return found
 
 
@@ -185,7 +185,7 @@ def test_what_is_locked_is_named_with_its_date_and_all_else_is_erased() -> None:
     before = told(stage, seconds).states
     locked = [row for row in stage.store.versions("") if not row.marker and f"{row.name} {row.version}" in found_in(stage.store)]
     until = stage.clock.now() + 86_400
-    stage.store.locks = {(row.name, row.version): Lock(until) for row in locked[::2]}
+    stage.store.locks = {(row.name, row.version): VersionLock(until) for row in locked[::2]}
     plan = run(stage, request=msgspec.structs.replace(REQUEST, dry_run=True))
     assert plan.blocked_until == moment.iso(until + 1)
     assert found_in(stage.store) == [f"{row.name} {row.version}" for row in locked]

@@ -16,7 +16,7 @@ from backstream.operations.inspect.check import CheckContext, check
 from backstream.operations.inspect.history import history, show
 from backstream.operations.inspect.status import status
 from backstream.operations.retain import RetainContext, Retention, retain
-from backstream.ports import Lock, ObjectStore
+from backstream.ports import ObjectStore, VersionLock
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from backstream.vault.item_states import newest
@@ -191,7 +191,7 @@ def test_a_locked_version_is_waited_for(stage: Kept) -> None:
     until = stage.clock.now() + 10 * DAY
     for each in stage.store.versions(""):
         if not each.marker:
-            stage.store.locks[each.name, each.version] = Lock(until)
+            stage.store.locks[each.name, each.version] = VersionLock(until)
     before = {(each.name, each.version) for each in stage.store.versions("") if not each.marker}
     report = stage.retain(3 * DAY)
     assert report.locked_versions > 0

@@ -17,9 +17,9 @@ from backstream.errors import BackstreamError, Damaged, Failed, GapInTheWay, Out
 from backstream.model import moment
 from backstream.model.values import wire
 from backstream.operations.sql.answers import rows_of
-from backstream.operations.sql.reading import Reading
+from backstream.operations.sql.reading import TableReading
 from backstream.operations.sql.session import Session
-from backstream.operations.sql.spans import Span, asked_for
+from backstream.operations.sql.spans import TimeRange, asked_for
 from backstream.ports import Clock, Delete, ObjectStore, Put
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
@@ -35,11 +35,11 @@ from kit.stage import Stage
 HOUR = 3_600
 
 
-def reading_of(vault: TableVault, clock: Clock, **more: Any) -> Reading:
-    return Reading(vault, clock, int(clock.now()), **more)
+def reading_of(vault: TableVault, clock: Clock, **more: Any) -> TableReading:
+    return TableReading(vault, clock, int(clock.now()), **more)
 
 
-def asked(reading: Reading, query: str) -> list[dict[str, Any]]:
+def asked(reading: TableReading, query: str) -> list[dict[str, Any]]:
     found = list[dict[str, Any]]()
 
     def take(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
@@ -116,7 +116,7 @@ def test_one_hour_of_long_ago_reads_that_hour_alone() -> None:
 
 def test_predicates_that_arrow_can_judge_are_narrowed_and_no_row_is_lost() -> None:
     schema = pa.schema([("time", pa.timestamp("us", "UTC")), ("micros", pa.int64()), ("event", pa.string())])
-    whole = Span(1_600_000_000, 1_700_000_000)
+    whole = TimeRange(1_600_000_000, 1_700_000_000)
     begin = 1_650_000_000
     time, micros = pa.compute.field("time"), pa.compute.field("micros")
     inside = (time >= pa.scalar(begin * 1_000_000, schema.field("time").type)) & (micros < (begin + HOUR) * 1_000_000)
@@ -189,7 +189,9 @@ def test_typed_columns_are_learned_from_every_row_that_is_asked_for(monkeypatch:
         ("SELECT CAST('a' AS INTEGER)", UsageError, "Could not convert"),
     ],
 )
-def test_a_query_reads_the_views_and_nothing_else(query: str, error: type[BackstreamError], said: str, opened: Reading) -> None:
+def test_a_query_reads_the_views_and_nothing_else(
+    query: str, error: type[BackstreamError], said: str, opened: TableReading
+) -> None:
     stage = opened  # a variable of the caller is no table
     with pytest.raises(error) as raised:
         asked(stage, query)
@@ -198,7 +200,7 @@ def test_a_query_reads_the_views_and_nothing_else(query: str, error: type[Backst
 
 
 @pytest.fixture(scope="module")
-def opened() -> Reading:
+def opened() -> TableReading:
     stage = Stage(ManualClock(), shards=1)
     stage.put([1])
     stage.clock.sleep(5)
@@ -226,7 +228,7 @@ def test_what_cannot_be_read_is_named_and_left_out_only_on_demand() -> None:
         assert row in skipping.damaged[0]
 
 
-def test_a_full_disk_is_an_error_and_leaves_nothing(opened: Reading, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_nothing(opened: TableReading, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """DuckDB may write no more than there is room for. The session stays usable, and its files go with it."""
     connect = duckdb.connect
 

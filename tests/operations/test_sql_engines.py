@@ -20,7 +20,7 @@ from backstream.operations.export.iceberg.follow import append_changes, source_o
 from backstream.operations.export.iceberg.table import IcebergTable
 from backstream.operations.export.run import ExportOptions
 from backstream.operations.sql.answers import rows_of
-from backstream.operations.sql.reading import Reading
+from backstream.operations.sql.reading import TableReading
 from backstream.operations.sql.session import Session
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.table_vault import TableVault
@@ -51,7 +51,7 @@ Ask = Callable[[str], list[tuple[Any, ...]]]
 
 def by_sql(vault: TableVault, clock: ManualClock) -> Iterator[Ask]:
     """`backstream sql`."""
-    with Session({"big": Reading(vault, clock, int(clock.now()), memory=Memory(128 << 20))}, Memory()) as session:
+    with Session({"big": TableReading(vault, clock, int(clock.now()), memory=Memory(128 << 20))}, Memory()) as session:
 
         def ask(question: str) -> list[tuple[Any, ...]]:
             found = list[tuple[Any, ...]]()

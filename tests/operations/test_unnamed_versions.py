@@ -14,7 +14,7 @@ from backstream.model import moment
 from backstream.operations import revert as reverting
 from backstream.operations.base.compact import compact
 from backstream.operations.changes import ChangeCriteria, ChangeWindow
-from backstream.operations.revert import Around, Request
+from backstream.operations.revert import Around, RevertRequest
 from backstream.operations.setup.init import InitOptions, init
 from backstream.stores.directory import DirectoryStore
 from backstream.vault.catalog import Layout
@@ -72,7 +72,7 @@ def answers(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
             assert code != 2, said.err
             found[name] = code, sorted(out.read_text().splitlines()) if out.exists() else said.out
         for name, asked in (("revert", ChangeCriteria()), ("revert of some", ChangeCriteria(where="v > 0"))):
-            request = Request(ChangeWindow(proven - 1_800, proven), asked)
+            request = RevertRequest(ChangeWindow(proven - 1_800, proven), asked)
             (tmp_path / "plan").unlink(missing_ok=True)
             plan = reverting.plan(stage.vault(), request, Around(stage.table, stage.clock, tmp_path), tmp_path / "plan")
             found[name] = 0, sorted(map(msgspec.json.encode, plan.rows()))

@@ -26,7 +26,7 @@ from backstream.model.changes.merge import Merge
 from backstream.model.values import wire
 from backstream.operations import revert as reverting
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, Number
-from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Request, Reverted, Writing
+from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Reverted, RevertRequest, Writing
 from backstream.operations.revert.applying import path_for
 from backstream.operations.revert.plan_file import image_in
 from backstream.ports import Delete, Put, Write
@@ -297,7 +297,7 @@ def revert_leaves_what_the_model_leaves(
 ) -> None:
     made = Night(layout, first, window, since, picked, named)
     history, stage, rough = made.history, made.stage, Rough(made.stage.table, turns, meddling)
-    request = Request(made.span, criteria(stage, made.span, history, picked), by, on_conflict)
+    request = RevertRequest(made.span, criteria(stage, made.span, history, picked), by, on_conflict)
     with tempfile.TemporaryDirectory() as folder:
         around = Around(rough, stage.clock, Path(folder))
         try:
@@ -325,7 +325,7 @@ def plan_is_carried_out_exactly(
     """What somebody changes after the plan was made is left and named; all else becomes what the plan says."""
     made = Night(layout, first, window, since, picked, named)
     history, stage, rough = made.history, made.stage, Rough(made.stage.table, turns, meddling)
-    request = Request(made.span, criteria(stage, made.span, history, picked), by, on_conflict)
+    request = RevertRequest(made.span, criteria(stage, made.span, history, picked), by, on_conflict)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as elsewhere:
         around, path = Around(rough, stage.clock, Path(folder)), Path(elsewhere) / "night.ndjson"
         try:
@@ -539,13 +539,17 @@ def test_a_revert_of_a_revert_gives_the_state_before_it(
     with tempfile.TemporaryDirectory() as folder:
         around = Around(stage.table, clock, Path(folder))
         report = reverting.revert(
-            stage.vault(), Request(ChangeWindow(begun, ended), merge=by, on_conflict=on_conflict), around, WRITING, lambda _: True
+            stage.vault(),
+            RevertRequest(ChangeWindow(begun, ended), merge=by, on_conflict=on_conflict),
+            around,
+            WRITING,
+            lambda _: True,
         )
         assert (report.file is None) == (report.put + report.updated + report.deleted == 0)
         if again and report.file is not None:
             clock.move(30)
             stage.follow()
-            request = Request(ChangeWindow(reverted, int(clock.now())), to_now=True)
+            request = RevertRequest(ChangeWindow(reverted, int(clock.now())), to_now=True)
             reverting.revert(stage.vault(), request, around, WRITING, lambda _: True)
         elif report.file is not None:
             reverting.undo(Path(report.file), around, Writing(), live=True)

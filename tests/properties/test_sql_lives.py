@@ -17,7 +17,7 @@ from backstream.model.columns.schema import ColumnSchema
 from backstream.model.values import wire
 from backstream.operations.base.compact import compact
 from backstream.operations.sql.answers import rows_of
-from backstream.operations.sql.reading import Reading
+from backstream.operations.sql.reading import TableReading
 from backstream.operations.sql.session import Session
 from backstream.ports import Put
 from backstream.vault.catalog import Layout
@@ -74,7 +74,7 @@ def check(seed: int) -> None:
     source = random.Random(seed)
     stage = lived(source)
     now = int(stage.clock.now())
-    reading = Reading(stage.vault(), stage.clock, now, memory=SMALL)
+    reading = TableReading(stage.vault(), stage.clock, now, memory=SMALL)
     with Session({"flights": reading}, Memory()) as session:
 
         def asked(query: str) -> list[dict[str, Any]]:

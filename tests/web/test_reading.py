@@ -10,7 +10,9 @@ from urllib.parse import quote, unquote, urlencode
 
 import pytest
 
+from backstream.errors import CatalogLost
 from backstream.model import moment
+from backstream.operations.changes import Changes, SeenChange
 from backstream.ports import Put
 from backstream.vault.catalog import Layout
 from kit import images
@@ -72,6 +74,17 @@ def test_changes_are_listed_with_what_they_changed(visit: Visit, night: Night) -
     assert page.body.count('class="event') == 7
     assert re.search(r"± changed v 1 → becomes 13", page.words)
     assert "backstream changes flights --from" in page.words
+
+
+def test_a_catalog_that_is_lost_is_no_page_without_changes(visit: Visit, night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_: Changes) -> Iterator[SeenChange]:
+        raise CatalogLost("the catalog of 'flights' is lost")
+        yield
+
+    monkeypatch.setattr(Changes, "known", lost)
+    page = visit.get(f"/t/flights/changes?{urlencode(night.window)}")
+    assert page.status == 404
+    assert "the catalog of 'flights' is lost" in page.words
 
 
 def test_filters_stand_in_no_address(visit: Visit, night: Night) -> None:

@@ -76,11 +76,11 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     stop = clock.now() + seconds - min(RESERVE, seconds / 3)
     config = Config(clock=clock, patience=seconds, deadline=stop)
-    run = _Run(config, wanted, stop)
+    run = _DrillRun(config, wanted, stop)
     return run.drill(wanted.table) if wanted.table is not None else run.drill_all(tables)
 
 
-class _Run:
+class _DrillRun:
     """One invocation. `stop`: when it has to end."""
 
     def __init__(self, config: Config, wanted: DrillEvent, stop: float) -> None:

@@ -52,13 +52,13 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     """
     wanted = _wanted(event)
     tables = several.tables_of(wanted.table, wanted.tables, "witness", HINT)
-    run = _Run(wanted, context)
+    run = _WitnessRun(wanted, context)
     if wanted.table is not None:
         return run.witness(wanted.table, run.budget)
     return run.witness_all(tables)
 
 
-class _Run:
+class _WitnessRun:
     """One invocation."""
 
     def __init__(self, wanted: WitnessEvent, context: Context | None) -> None:

@@ -219,9 +219,7 @@ class Config:
         return self._aws.remover(urlsplit(url).netloc, "", self.owners.of_failures(account))
 
     def files(self, url: str) -> FolderFiles | RetryingStore:
-        """Returns the place of a snapshot, a dump or an AWS export: a bucket, which need not keep versions, or a folder of plain
-        files.
-        """
+        """Returns the place of a snapshot, a dump or an AWS export: a folder of plain files, or a bucket, with versions or not."""
         place = place_of(url)
         if isinstance(place, Path):
             return FolderFiles(place, limit_of(object_limits.in_files))

@@ -239,10 +239,12 @@ if TYPE_CHECKING:
 
 else:
 
-    class _Verbs(LateMethods):
+    class _LateVerbs(LateMethods):
         """The methods, as they are loaded."""
 
         ROOMS = METHODS
+
+    _Verbs = _LateVerbs
 
 
 class TableBackup(_Verbs):

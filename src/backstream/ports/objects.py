@@ -177,7 +177,7 @@ class Markers(Protocol):
         """
 
 
-class Lock(msgspec.Struct, frozen=True):
+class VersionLock(msgspec.Struct, frozen=True):
     """The lock that keeps a version from being removed. `until`: epoch seconds at which the lock ends; None for a legal hold."""
 
     until: float | None = None
@@ -187,7 +187,7 @@ class Removal(msgspec.Struct, frozen=True):
     """The outcome of one removal: `lock` is None if the version does not exist any more, whoever removed it."""
 
     version: ObjectVersion
-    lock: Lock | None = None
+    lock: VersionLock | None = None
 
 
 class VersionRemover(Protocol):
@@ -201,7 +201,7 @@ class VersionRemover(Protocol):
         `Unavailable` like `ObjectStore`; what was removed before stays removed, and the same call may be made again.
         """
 
-    def lock_of(self, version: ObjectVersion) -> Lock | None:
+    def lock_of(self, version: ObjectVersion) -> VersionLock | None:
         """Returns the lock of a version; None if it has none, if it has ended, or if the store has no locks."""
 
 

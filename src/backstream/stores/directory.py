@@ -38,7 +38,7 @@ from backstream.errors import (
 )
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.object_limits import Limit, too_large, unlimited
-from backstream.ports import Clock, Found, ListedObject, Lock, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, Wanted
+from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, VersionLock, Wanted
 from backstream.stores.file_names import OBJECT_MARK, may_hold, name_bytes, to_folder, to_path
 from backstream.stores.many import from_threads
 from backstream.stores.markers import not_a_marker
@@ -171,7 +171,7 @@ class DirectoryStore:
                     sync(there)
             yield Removal(each)
 
-    def lock_of(self, version: ObjectVersion) -> Lock | None:
+    def lock_of(self, version: ObjectVersion) -> VersionLock | None:
         """See `ports.VersionRemover`. A folder has no locks."""
         del version
         return None

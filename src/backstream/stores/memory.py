@@ -8,7 +8,7 @@ from itertools import count
 
 from backstream.errors import AlreadyExists, ConditionNotMet, Damaged, MissingObject, UnversionedBucket
 from backstream.model.values.object_limits import Limit, too_large, unlimited
-from backstream.ports import Clock, Found, ListedObject, Lock, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, Wanted
+from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, VersionLock, Wanted
 from backstream.stores.many import one_by_one
 from backstream.stores.markers import not_a_marker
 
@@ -26,7 +26,7 @@ class MemoryStore:
         self._versioned = versioned
         self._limit = limit
         self._versions: dict[str, list[_Version]] = {}  # oldest first
-        self.locks: dict[tuple[str, str], Lock] = {}
+        self.locks: dict[tuple[str, str], VersionLock] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
 
@@ -122,7 +122,7 @@ class MemoryStore:
                         self._versions.pop(each.name, None)
             yield Removal(each, lock)
 
-    def lock_of(self, version: ObjectVersion) -> Lock | None:
+    def lock_of(self, version: ObjectVersion) -> VersionLock | None:
         """See `ports.VersionRemover`."""
         lock = self.locks.get((version.name, version.version))
         return lock if lock is not None and (lock.until is None or lock.until > self._clock.now()) else None

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backstream.apps.cli.main import call
-from backstream.apps.deploy import AlarmsPer, ChangeSource, Choices, Format, describe, template
+from backstream.apps.deploy import AlarmsPer, ChangeSource, Choices, TemplateFormat, describe, template
 from backstream.apps.deploy.choices import MANY
 from backstream.apps.deploy.cloudformation import document
 from backstream.apps.deploy.ids import LONGEST, SHORTEST, id_of, short_id_of
@@ -114,7 +114,9 @@ def test_terraform_has_each_table_once(tables: Sequence[str], capsys: pytest.Cap
 
 
 def test_a_module_of_an_older_version_goes_on_with_its_resources() -> None:
-    module = hcl.parse(template(Choices(tables=["flights", "order_items", "a.b", "a-b"], moved=True, dashboard=False), Format.HCL))
+    module = hcl.parse(
+        template(Choices(tables=["flights", "order_items", "a.b", "a-b"], moved=True, dashboard=False), TemplateFormat.HCL)
+    )
     moves = {each["from"]: each["to"] for each in module["moved"]}
     here = "aws_lambda_event_source_mapping"
     assert moves[f"${{{here}.flights_mapping}}"] == f'${{{here}.mapping["flights"]}}'
@@ -167,9 +169,9 @@ def joined(value: Any) -> Any:
     return json.loads(text(value))
 
 
-@pytest.mark.parametrize("language", [Format.YAML, Format.HCL])
+@pytest.mark.parametrize("language", [TemplateFormat.YAML, TemplateFormat.HCL])
 @pytest.mark.parametrize("count", [3, 200])
-def test_a_table_more_and_one_less_touch_only_these_two(count: int, language: Format) -> None:
+def test_a_table_more_and_one_less_touch_only_these_two(count: int, language: TemplateFormat) -> None:
     before, after = [*shop(count)], [*shop(count + 1, without=[1])]
     texts = [template(Choices(tables=each, streams={table: arn(table) for table in each}), language) for each in (before, after)]
     names = {"shop-table-001", f"shop-table-{count:03}"}
@@ -181,7 +183,7 @@ def test_a_table_more_and_one_less_touch_only_these_two(count: int, language: Fo
     touched = {table for table in others if re.search(rf"\b({table}|{id_of(table)})", changed)}
     # A text that CloudFormation and CloudWatch want as JSON has no comma after its last line.
     assert touched <= ({f"shop-table-{count - 1:03}"} if count == 3 else set())
-    if language is Format.YAML:
+    if language is TemplateFormat.YAML:
         old, new = map(templates.parse, texts)
         shared = [name for name in old["Resources"].keys() & new["Resources"].keys() if name.startswith("ShopTable")]
         assert shared

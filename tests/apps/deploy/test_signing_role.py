@@ -10,7 +10,7 @@ import pytest
 
 from backstream.apps import aws_lambda
 from backstream.apps.config import Config
-from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy import Choices, TemplateFormat, template
 from backstream.model.sealing import SIGNATURE, signing_of
 from backstream.stores.signed import SigningStore
 from backstream.tables.raw_boto import BotoRaw, recommended_config
@@ -135,7 +135,7 @@ def test_both_languages_say_it() -> None:
     for name in WRITERS:
         assert variables(name, SIGNING_KEY)["BACKSTREAM_SIGN"] == f"kms:{SIGNING_KEY}"
     assert "BACKSTREAM_SIGN" not in variables("Drill", SIGNING_KEY)
-    terraform = template(SIGNED, Format.HCL)
+    terraform = template(SIGNED, TemplateFormat.HCL)
     assert terraform.count("kms:Sign") == terraform.count("BACKSTREAM_SIGN") == len(WRITERS)
     assert "--sign kms:" in template(SIGNED), "the command to run now"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backstream.apps.cli.main import call
-from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy import Choices, TemplateFormat, template
 from kit import hcl, templates
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/0"
@@ -60,7 +60,7 @@ def test_the_role_reads_the_vault_and_fills_named_tables_and_no_more() -> None:
 
 
 def test_terraform_makes_the_same() -> None:
-    made = hcl.parse(template(WITH, Format.HCL))
+    made = hcl.parse(template(WITH, TemplateFormat.HCL))
     ours = hcl.named(made, "resource")
     application: dict[str, Any] = ours["aws_emrserverless_application", "spark_application"]
     assert application["type"] == "Spark"

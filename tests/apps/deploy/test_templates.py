@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from backstream.apps.cli.main import call
-from backstream.apps.deploy import ChangeSource, Choices, Format, template
+from backstream.apps.deploy import ChangeSource, Choices, TemplateFormat, template
 from backstream.errors import UsageError
 from kit import templates
 from kit.deployments import COMBINATIONS, KINESIS, REPLICAS, STREAM
@@ -55,7 +55,7 @@ def test_cfn_lint_finds_nothing(choices: Choices) -> None:
 
 @pytest.mark.parametrize("choices", ALL.values(), ids=ALL)
 def test_yaml_and_json_are_the_same_template(choices: Choices) -> None:
-    assert of(choices) == json.loads(template(choices, Format.JSON))
+    assert of(choices) == json.loads(template(choices, TemplateFormat.JSON))
 
 
 @pytest.mark.soak
@@ -276,7 +276,7 @@ def test_it_is_printed_or_written(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert call(["template", "cloudformation", "flights", "--to", str(tmp_path)]) == 0
     assert (tmp_path / "backstream.yaml").read_text() == printed
     assert call(["template", "terraform", "flights", "--to", str(tmp_path)]) == 0
-    assert (tmp_path / "main.tf").read_text() == template(Choices(tables=["flights"]), Format.HCL)
+    assert (tmp_path / "main.tf").read_text() == template(Choices(tables=["flights"]), TemplateFormat.HCL)
     assert call(["template", "cloudformation", "flights", "--json", "--to", str(tmp_path / "x.json")]) == 0
     assert json.loads((tmp_path / "x.json").read_text())["Resources"]
     capsys.readouterr()

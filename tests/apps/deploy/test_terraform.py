@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy import Choices, TemplateFormat, template
 from backstream.apps.deploy.ids import id_of, short_id_of
 from kit import hcl, templates
 from kit.deployments import COMBINATIONS, REPLICAS
@@ -269,7 +269,7 @@ COMPARED = [
 
 @pytest.mark.parametrize("choices", COMPARED)
 def test_both_are_the_same(choices: Choices) -> None:
-    parsed, module = templates.parse(template(choices)), hcl.parse(template(choices, Format.HCL))
+    parsed, module = templates.parse(template(choices)), hcl.parse(template(choices, TemplateFormat.HCL))
     assert held(module, choices.tables) == expected(parsed)
 
     variables = {labels[0]: body for labels, body in hcl.named(module, "variable").items()}
@@ -306,7 +306,7 @@ def assert_same_limits(validations: list[Facts], parameter: Mapping[str, Any]) -
 def test_a_difference_would_be_seen() -> None:
     choices = Choices(tables=["flights"], drill=False, dashboard=False)
     wanted = expected(templates.parse(template(choices)))
-    text = template(choices, Format.HCL)
+    text = template(choices, TemplateFormat.HCL)
     for one, other in (
         ('"s3:DeleteObject"', '"s3:DeleteObjectVersion"'),
         ("bisect_batch_on_function_error     = true", "bisect_batch_on_function_error     = false"),
@@ -319,7 +319,7 @@ def test_a_difference_would_be_seen() -> None:
 
 
 def test_what_the_module_makes_waits_for_what_it_needs() -> None:
-    blocks = hcl.named(hcl.parse(template(Choices(tables=["flights"]), Format.HCL)), "resource")
+    blocks = hcl.named(hcl.parse(template(Choices(tables=["flights"]), TemplateFormat.HCL)), "resource")
     after = {labels: body["depends_on"] for labels, body in blocks.items() if "depends_on" in body}
     assert "${aws_iam_role_policy.capture_role}" in after["aws_lambda_function", "capture"]
     assert "${aws_cloudwatch_log_group.capture_log}" in after["aws_lambda_function", "capture"]

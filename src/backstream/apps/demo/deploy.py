@@ -15,7 +15,7 @@ TRIALS = 12
 _NONSENSE: Item = {"status": {"NULL": True}, "dep_delay": {"N": "0"}, "arr_time": {"S": "NaN:NaN"}}
 
 
-class Damage(msgspec.Struct, frozen=True):
+class DeployDamage(msgspec.Struct, frozen=True):
     """The number of rows that were ruined, deleted and left behind."""
 
     ruined: int
@@ -28,7 +28,7 @@ class Damage(msgspec.Struct, frozen=True):
         return self.ruined + self.deleted + self.left_behind
 
 
-def bad_deploy(airport: Airport, events: Sequence[Event]) -> Damage:
+def bad_deploy(airport: Airport, events: Sequence[Event]) -> DeployDamage:
     """Overwrites status and times of all flights that left, deletes cancelled ones, and leaves trial rows behind."""
     left = [event.key for event in events if event.status == "departed"]
     old = [event.key for event in events if event.status == "cancelled" and event.minute < OLD]
@@ -36,7 +36,7 @@ def bad_deploy(airport: Airport, events: Sequence[Event]) -> Damage:
         airport.set(key, _NONSENSE)
     airport.delete(old)
     airport.put(_trial(number) for number in range(1, TRIALS + 1))
-    return Damage(len(left), len(old), TRIALS)
+    return DeployDamage(len(left), len(old), TRIALS)
 
 
 def _trial(number: int) -> Item:

@@ -13,7 +13,7 @@ import msgspec
 from backstream.apps.demo import flights, proof
 from backstream.apps.demo.airport import TABLE, Airport, plain_client
 from backstream.apps.demo.board import Board
-from backstream.apps.demo.deploy import Damage, bad_deploy
+from backstream.apps.demo.deploy import DeployDamage, bad_deploy
 from backstream.apps.demo.narration import Narration
 from backstream.apps.demo.night import CREATED, DELETED, TOUCHED, UPDATED, WHERE, Night
 from backstream.apps.demo.proof import Copy
@@ -140,7 +140,7 @@ class _Story:
         self._narration.say("Delta 2003 to Miami was due at 7:00. Its versions, and what each change changed:")
         self._shell.run("history", TABLE, ONE_FLIGHT, "--diff")
 
-    def _ruin(self) -> tuple[Copy, int, Damage]:
+    def _ruin(self) -> tuple[Copy, int, DeployDamage]:
         """The rows as they were, the second to go back to, and what was done to them."""
         good = proof.scan(self._client, TABLE)
         at = self._quiet_second()
@@ -162,10 +162,10 @@ class _Story:
         self._clock.sleep(quiet + 1 + MARGIN - self._clock.now())
         return quiet
 
-    def _check_eyes(self, good: Copy, damage: Damage) -> None:
+    def _check_eyes(self, good: Copy, damage: DeployDamage) -> None:
         """The comparison must see the damage, or else it could not prove anything later."""
         found = proof.compare(good, proof.scan(self._client, TABLE))
-        seen = Damage(len(found.different), len(found.missing), len(found.extra))
+        seen = DeployDamage(len(found.different), len(found.missing), len(found.extra))
         if seen != damage:
             raise Failed(f"the demo's own comparison is blind: {damage} was done, {seen} was seen")
 
@@ -180,7 +180,7 @@ class _Story:
         )
         self._shell.run("restore", TABLE, "--in-place", "--at", moment.iso(at), "--yes")
 
-    def _prove(self, good: Copy, damage: Damage, tail: Job) -> None:
+    def _prove(self, good: Copy, damage: DeployDamage, tail: Job) -> None:
         now = proof.scan(self._client, TABLE)
         proof.prove(good, now)
         self._narration.say(

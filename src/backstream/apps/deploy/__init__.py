@@ -4,8 +4,8 @@
 to AWS.
 """
 
-from backstream.apps.deploy.choices import AlarmsPer, Architecture, ChangeSource, Choices, Lock, LockMode
+from backstream.apps.deploy.choices import AlarmsPer, Architecture, ChangeSource, Choices
 from backstream.apps.deploy.description import describe
-from backstream.apps.deploy.writing import Format, template
+from backstream.apps.deploy.writing import TemplateFormat, template
 
-__all__ = ["AlarmsPer", "Architecture", "ChangeSource", "Choices", "Format", "Lock", "LockMode", "describe", "template"]
+__all__ = ["AlarmsPer", "Architecture", "ChangeSource", "Choices", "TemplateFormat", "describe", "template"]

@@ -11,6 +11,7 @@ import msgspec
 
 from backstream.errors import UsageError
 from backstream.model import request_settings
+from backstream.model.object_lock import ObjectLock
 from backstream.model.request_settings import Encryption, RequestSettings
 from backstream.model.tables.naming import check_table_name
 from backstream.operations.doctor import expected
@@ -46,26 +47,12 @@ class Architecture(StrEnum):
     X86_64 = "x86_64"
 
 
-class LockMode(StrEnum):
-    """The modes of S3 Object Lock. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html"""
-
-    GOVERNANCE = "governance"
-    COMPLIANCE = "compliance"
-
-
 class AlarmsPer(StrEnum):
     """The subject of each alarm on tables: one table, or all of them."""
 
     TABLE = "table"
     GROUP = "group"
     COMPOSITE = "composite"
-
-
-class Lock(NamedTuple):
-    """The lock of every new version of the vault, in days."""
-
-    mode: LockMode
-    days: int
 
 
 class Limit(NamedTuple):
@@ -136,7 +123,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     replica: str | None = None
     replica_region: str | None = None
     replica_deletes: str = "all"
-    lock: Lock | None = None
+    lock: ObjectLock | None = None
     archive_days: int | None = None
     expire_days: int | None = None
     architecture: Architecture = Architecture.ARM64

@@ -10,7 +10,7 @@ from backstream.apps.deploy.description import describe
 from backstream.apps.deploy.terraform import module
 
 
-class Format(StrEnum):
+class TemplateFormat(StrEnum):
     """The format of a template."""
 
     YAML = "yaml"
@@ -18,10 +18,14 @@ class Format(StrEnum):
     HCL = "hcl"
 
 
-def template(choices: Choices, format: Format = Format.YAML) -> str:  # noqa: A002 - the word for it
+def template(choices: Choices, format: TemplateFormat = TemplateFormat.YAML) -> str:  # noqa: A002 - the word for it
     """Returns a template for these choices: CloudFormation (YAML or JSON) or Terraform (HCL).
 
     Raises UsageError for impossible choices.
     """
-    written = {Format.YAML: cloudformation.as_yaml, Format.JSON: cloudformation.as_json, Format.HCL: module.as_hcl}
+    written = {
+        TemplateFormat.YAML: cloudformation.as_yaml,
+        TemplateFormat.JSON: cloudformation.as_json,
+        TemplateFormat.HCL: module.as_hcl,
+    }
     return written[format](describe(choices))

@@ -69,7 +69,7 @@ class Migrating:
         items; `shown`: the number of changes in the report; `without_undo`: run it even if the vault could not undo it; `rehearse`:
         run it over all items once before anything is written.
         """
-        reading = _Reading(at, from_snapshot, segments, max_read_units, allow_gap=allow_gap)
+        reading = _ItemSource(at, from_snapshot, segments, max_read_units, allow_gap=allow_gap)
         asked = MigrationRequest(
             live=live,
             limit=limit,
@@ -109,7 +109,7 @@ class Migrating:
         head = standing.head
         loaded = scripts.load(head.script, digest=head.digest) if script is None else scripts.load(script)
         around = self._around(progress, notice)
-        reading = _Reading(head.at, head.snapshot, segments, max_read_units, allow_gap=True)
+        reading = _ItemSource(head.at, head.snapshot, segments, max_read_units, allow_gap=True)
         return migrations.resume(path, self._work(loaded, reading, around), asked, around)
 
     def undo_migration(
@@ -140,7 +140,7 @@ class Migrating:
             notice=notice,
         )
 
-    def _work(self, script: Script, reading: _Reading, around: MigrationContext) -> MigrationRun:
+    def _work(self, script: Script, reading: _ItemSource, around: MigrationContext) -> MigrationRun:
         schema = around.table.facts().schema
         if reading.at is None and reading.snapshot is None:
             source: ItemSource = LiveTable(reading.scan(around, schema), around.table)
@@ -159,7 +159,7 @@ class Migrating:
         return self._config.table(name)
 
 
-class _Reading:
+class _ItemSource:
     """The source and the speed of reading items."""
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 
@@ -11,6 +12,7 @@ from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import Key, Moment, Via, key_schema_of, moment_of, resumable_folder, second_of, url_of, via_of
 from backstream.apps.verbs.changes import asked_of, span_of
 from backstream.apps.verbs.dumps import FileOptions, held_in
+from backstream.apps.verbs.restore_options import RestoreOptions, as_fields, check_deletes
 from backstream.apps.verbs.targets import target_of
 from backstream.errors import UsageError
 from backstream.model.tables import naming
@@ -52,17 +54,10 @@ class Restoring:
         accept_settings: bool = False,
         partition: str | None = None,
         where: str | None = None,
-        dry_run: bool = False,
-        allow_gap: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        force: bool = False,
-        into_another: bool = False,
-        delete_unknown: bool = False,
-        expect_deletes: int | None = None,
         via: Via | str = Via.WRITES,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        **options: Unpack[RestoreOptions],
     ) -> Restored:
         """Restores rows, a tenant or the whole table to a second: `to` a new table, `in_place`, or `to_file`.
 
@@ -83,11 +78,7 @@ class Restoring:
         target, way = target_of(new, to_file, in_place=in_place), via_of(via)
         if new is None and (settings_only or not indexes):
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
-        if not in_place and (into_another or delete_unknown or expect_deletes is not None):
-            raise UsageError(
-                "only a restore in place deletes rows",
-                hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
-            )
+        check_deletes(options, in_place=in_place)
         if settings_only and (keys or any(each is not None for each in (tenant, partition, where, keys_file, changed_between))):
             raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
         vault = self._config.vault(self._name)
@@ -96,27 +87,21 @@ class Restoring:
         request = RestoreRequest(
             at=second_of(at, around.clock.now(), vault),
             target=target,
-            keys=self._keys(vault, keys, keys_file, changed_between, around, allow_gap=allow_gap),
+            keys=self._keys(vault, keys, keys_file, changed_between, around, allow_gap=options.get("allow_gap", False)),
             tenant=tenant,
             partition=partition,
             where=where,
-            dry_run=dry_run,
-            allow_gap=allow_gap,
-            patience=patience,
-            max_units=max_write_units,
-            force=force,
-            into_another=into_another,
-            delete_unknown=delete_unknown,
-            expect_deletes=expect_deletes,
+            **as_fields(options),
         )
         covered = self._covered(vault, request.at)
-        if way is Via.IMPORT:
-            if new is None:
-                raise UsageError("an import makes a new table", hint="Give --to NEW with --via import.")
-            done = restore_by_import(vault, new, request, around, Importing(self._config.importer, self._config.files))
-        else:
-            done = restoring.restore(vault, request, around)
-        return _vouched(done, covered)
+        return _vouched(self._by(way, vault, new, request, around), covered)
+
+    def _by(self, way: Via, vault: TableVault, new: NewTable | None, request: RestoreRequest, around: RestoreContext) -> Restored:
+        if way is not Via.IMPORT:
+            return restoring.restore(vault, request, around)
+        if new is None:
+            raise UsageError("an import makes a new table", hint="Give --to NEW with --via import.")
+        return restore_by_import(vault, new, request, around, Importing(self._config.importer, self._config.files))
 
     def _keys(
         self,

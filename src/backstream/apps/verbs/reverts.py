@@ -15,7 +15,7 @@ from backstream.model.tables import naming
 from backstream.operations import changes as changing
 from backstream.operations import revert as reverting
 from backstream.operations.bulk.progress import Progress, Silent
-from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Request, Reverted, Writing
+from backstream.operations.revert import Around, OnConflict, Plan, PlanRow, Reverted, RevertRequest, Writing
 from backstream.vault.table_vault import TableVault
 
 _Word = TypeVar("_Word", Merge, OnConflict)
@@ -252,7 +252,7 @@ class Reverting:
         events: Iterable[str],
         actor: str | None,
         attributes: Iterable[str],
-    ) -> Request:
+    ) -> RevertRequest:
         asked = asked_of(
             vault,
             keys=keys,
@@ -265,7 +265,7 @@ class Reverting:
             actor=actor,
             attributes=attributes,
         )
-        return Request(
+        return RevertRequest(
             span=span_of(vault, from_, to, changing.ChangesContext(self._config.clock)),
             asked=asked,
             merge=_word(Merge, merge),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 
@@ -11,6 +12,7 @@ from backstream.apps.config import Config
 from backstream.apps.operator import operator
 from backstream.apps.verbs.arguments import Moment, moment_of, resumable_folder
 from backstream.apps.verbs.changes import asked_of
+from backstream.apps.verbs.restore_options import OF_EACH_TABLE, RestoreOptions, as_fields, check_deletes
 from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge
 from backstream.operations import migrate as migrating
@@ -20,13 +22,12 @@ from backstream.operations.drill import DrillPlan
 from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import RestoreContext, Restored
-from backstream.operations.revert import Around, OnConflict, Reverted, Writing
-from backstream.operations.revert import Request as RevertRequest
+from backstream.operations.revert import Around, OnConflict, Reverted, RevertRequest, Writing
 from backstream.operations.together import drilling, group_file, restoring, reverting
 from backstream.operations.together.drilling import DrilledTogether
 from backstream.operations.together.names import Targets, read_map
 from backstream.operations.together.quiet import Quiet, quiet
-from backstream.operations.together.restoring import Request, RestoredTogether
+from backstream.operations.together.restoring import GroupRestoreRequest, RestoredTogether
 from backstream.operations.together.reverting import RevertedTogether
 from backstream.operations.together.side_by_side import OnFailure, StopSign, check_all, run_all, width
 from backstream.operations.undo import undo_restore
@@ -50,16 +51,9 @@ class Together:
         on_failure: OnFailure = OnFailure.STOP,
         indexes: bool = True,
         accept_settings: bool = False,
-        dry_run: bool = False,
-        allow_gap: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        force: bool = False,
-        into_another: bool = False,
-        delete_unknown: bool = False,
-        expect_deletes: int | None = None,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        **options: Unpack[RestoreOptions],
     ) -> RestoredTogether:
         """Restores tables to one moment. Each is checked and read first: if any refuses, one error says so, and nothing is touched.
 
@@ -68,11 +62,9 @@ class Together:
         `TableBackup.restore`.
         """
         aims = targets.of(tables)
-        if not targets.in_place and (into_another or delete_unknown or expect_deletes is not None):
-            raise UsageError(
-                "only a restore in place deletes rows",
-                hint="--into-another, --delete-unknown and --expect-deletes go with --in-place.",
-            )
+        check_deletes(options, in_place=targets.in_place)
+        fields = as_fields(options)
+        of_each = {name: fields.pop(name) for name in OF_EACH_TABLE & fields.keys()}
         now = self._config.clock.now()
         asked = moment_of(at, now)
         vaults = {table: self._config.vault(table) for table in tables}
@@ -84,21 +76,15 @@ class Together:
             asked,
             indexes=indexes,
             accept_settings=accept_settings,
-            allow_gap=allow_gap,
-            delete_unknown=delete_unknown,
-            expect_deletes=expect_deletes,
-            into_another=into_another,
+            **of_each,
         )
         return restoring.restore(
             head,
             self._request(
                 on_failure=on_failure,
-                patience=patience,
-                max_units=max_write_units,
-                force=force,
-                dry_run=dry_run,
                 progress=progress or Silent(),
                 notice=notice,
+                **fields,
                 warnings=[found.note] if found.note else [],
             ),
         )
@@ -181,7 +167,7 @@ class Together:
         around = RestoreContext(config.table, config.clock, resumable_folder(), memory=config.memory)
         whole = msgspec.structs.replace(plan, at=second, operator=operator(config))
         return drilling.drill_together(
-            drilling.Request(
+            drilling.GroupDrillRequest(
                 vaults={table: config.vault(table) for table in tables},
                 around=around,
                 plan=whole,
@@ -294,10 +280,10 @@ class Together:
         """Returns the file of a run over several tables, by its path or id; None if it is none."""
         return group_file.find(text, resumable_folder())
 
-    def _request(self, **how: object) -> Request:
+    def _request(self, **how: object) -> GroupRestoreRequest:
         config = self._config
         around = RestoreContext(config.table, config.clock, resumable_folder(), memory=config.memory)
-        return Request(
+        return GroupRestoreRequest(
             vault_of=config.vault,
             around=around,
             covered=self._covered,

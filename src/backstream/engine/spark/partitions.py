@@ -72,7 +72,7 @@ class SparkPartitions:
             return
         packed = [tasks.packed(number, each) for number, each in enumerate(every)]
         told = self._cluster.counter(self._progress)
-        read = self._cluster.spread(packed).mapPartitions(tasks.Reading(self._opener, self._task, told.accumulator))
+        read = self._cluster.spread(packed).mapPartitions(tasks.ReadTask(self._opener, self._task, told.accumulator))
         shuffled = read.partitionBy(self.partitions + 1, tasks.own_number)
         found = self._cluster.run(shuffled, tasks.results, [self.partitions], told.look)
         for result in sorted(map(tasks.read_result.decode, found), key=lambda each: each.order):
@@ -128,13 +128,13 @@ class SparkPartitions:
     def entries(self) -> Iterator[tuple[bytes, Entry]]:
         """See the protocol."""
         for number in range(self.partitions):
-            for key, entry in self._run(tasks.Listing(), [number]):
+            for key, entry in self._run(tasks.EntryListing(), [number]):
                 yield key, _entry.decode(entry)
 
     def names_in(self, number: int) -> Iterator[tuple[bytes, bytes]]:
         """Yields the names of one bucket, each with its value."""
         for shuffled in self._shuffled:
-            for _, found in self._cluster.run(shuffled, tasks.Naming(), [number]):
+            for _, found in self._cluster.run(shuffled, tasks.NameChunks(), [number]):
                 file = io.BytesIO(found)
                 spots = [(key, spot) for key, _, spot in heads_in(file, OWN, _nothing) if spot is not None]
                 values = Picked({OWN: file}, {})

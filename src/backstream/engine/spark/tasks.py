@@ -119,7 +119,7 @@ def _blobs(heads: Sequence[tuple[bytes, Head, int]], values: Sequence[bytes]) ->
         yield chunk(some, theirs)
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ReadTask(msgspec.Struct, frozen=True):
     """A map task: reads orders of objects into buckets. `task`: what counts, in MessagePack; `read`: the count of entries."""
 
     opener: Opener
@@ -270,7 +270,7 @@ class Working(msgspec.Struct, frozen=True):
                 yield b"", failure(error)
 
 
-class Naming(msgspec.Struct, frozen=True):
+class NameChunks(msgspec.Struct, frozen=True):
     """Yields the chunk of the names in a bucket."""
 
     def __call__(self, coming: Iterable[Bucketed]) -> Iterator[Bucketed]:
@@ -280,7 +280,7 @@ class Naming(msgspec.Struct, frozen=True):
                 yield bucket.number, bucket.bytes()
 
 
-class Listing(msgspec.Struct, frozen=True):
+class EntryListing(msgspec.Struct, frozen=True):
     """Yields every entry of a bucket, without images."""
 
     def __call__(self, coming: Iterable[Bucketed]) -> Iterator[tuple[bytes, bytes]]:

@@ -12,34 +12,34 @@ IMAGES = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, Fals
 
 
 # The garbage collector does not track these: a million of them hold no cycles.
-class _Text(msgspec.Struct, gc=False):
+class _ListedText(msgspec.Struct, gc=False):
     S: str
 
 
-class _Number(msgspec.Struct, gc=False):
+class _ListedNumber(msgspec.Struct, gc=False):
     N: int
 
 
-class _Metadata(msgspec.Struct, kw_only=True, gc=False):
+class _ListedMetadata(msgspec.Struct, kw_only=True, gc=False):
     """The fields that a listing shows, and those that mark a line which does not hold all of its change."""
 
-    micros: _Number = msgspec.field(name="WriteTimestampMicros")
-    stream: _Text = msgspec.field(name="Stream")
-    sequence: _Text = msgspec.field(name="SequenceNumber")
-    event: _Text = msgspec.field(name="EventName")
+    micros: _ListedNumber = msgspec.field(name="WriteTimestampMicros")
+    stream: _ListedText = msgspec.field(name="Stream")
+    sequence: _ListedText = msgspec.field(name="SequenceNumber")
+    event: _ListedText = msgspec.field(name="EventName")
     began: msgspec.Raw | None = msgspec.field(name="ReadBeganMicros", default=None)
     actor: msgspec.Raw | None = msgspec.field(name="Actor", default=None)
     name: msgspec.Raw | None = msgspec.field(name="Object", default=None)
 
 
-class _Line(msgspec.Struct, gc=False):
-    metadata: _Metadata = msgspec.field(name="Metadata")
+class _ListedLine(msgspec.Struct, gc=False):
+    metadata: _ListedMetadata = msgspec.field(name="Metadata")
     keys: msgspec.Raw = msgspec.field(name="Keys")
     new: msgspec.Raw = msgspec.field(name="NewImage", default=msgspec.Raw())
     old: msgspec.Raw = msgspec.field(name="OldImage", default=msgspec.Raw())
 
 
-_lines = msgspec.json.Decoder(_Line, strict=False)  # not strict: a number may stand in quotes, as DynamoDB JSON has it
+_lines = msgspec.json.Decoder(_ListedLine, strict=False)  # not strict: a number may stand in quotes, as DynamoDB JSON has it
 
 
 def listed_entries(lines: bytes) -> list[Entry]:
@@ -54,7 +54,7 @@ def listed_entries(lines: bytes) -> list[Entry]:
         return entries(lines)
 
 
-def _entry(line: _Line) -> Entry:
+def _entry(line: _ListedLine) -> Entry:
     """Returns the entry in a line.
 
     It is called millions of times, so it calls little itself. Raises ValueError if the line needs the slower reader.

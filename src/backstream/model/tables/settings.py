@@ -99,7 +99,7 @@ class _Encryption(msgspec.Struct):
     KMSMasterKeyArn: str = ""
 
 
-class _Table(msgspec.Struct):
+class _TableDescription(msgspec.Struct):
     AttributeDefinitions: list[_Definition] = []
     GlobalSecondaryIndexes: list[_Index] = []
     LocalSecondaryIndexes: list[_Index] | None = None
@@ -116,7 +116,7 @@ class _Table(msgspec.Struct):
 
 def check_shape(settings: TableSettings) -> None:
     """Raises msgspec.ValidationError if the table's description does not have DynamoDB's shape: anybody may have written it."""
-    msgspec.convert(settings.table, _Table)
+    msgspec.convert(settings.table, _TableDescription)
 
 
 # The parts that may be unknown, and their names for people. The table's own description is never unknown: without it there are no

@@ -17,7 +17,7 @@ from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.rate_limited_scan import PacedTable, Stopped, side_by_side
 from backstream.operations.bulk.table_pair import ACTIVE
 from backstream.ports import Clock, Files, Table, TableFacts
-from backstream.vault.dumps.dumps import Compression, DumpWriter, Manifest
+from backstream.vault.dumps.dumps import Compression, DumpManifest, DumpWriter
 
 NOT_A_MOMENT = "no state of any one moment: each item is as it was at some time between `began` and `ended`"
 
@@ -116,8 +116,8 @@ def _manifest(
     compression: Compression,
     began: str,
     ended: str,
-) -> Manifest:
-    return Manifest(
+) -> DumpManifest:
+    return DumpManifest(
         id=id,
         table=facts.name,
         table_arn=facts.arn,

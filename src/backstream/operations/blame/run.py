@@ -29,7 +29,7 @@ from backstream.operations.changes.window import ChangeWindow, check
 from backstream.operations.inspect import safety
 from backstream.ports import Clock
 from backstream.vault.attribution.cloudtrail import HOUR, Trail, missing
-from backstream.vault.attribution.findings import MOST, Found, KeptFinding
+from backstream.vault.attribution.findings import MOST, FindingSummary, KeptFinding
 from backstream.vault.table_vault import TableVault
 
 MARGIN = 60  # seconds around the window whose changes are looked at too: a call near its edge may be theirs
@@ -216,7 +216,7 @@ class _Join:
         self._report.known += len(waiting) - len(new)
 
 
-def _is_known(before: Found | None, now: Found) -> bool:
+def _is_known(before: FindingSummary | None, now: FindingSummary) -> bool:
     """True if it is kept already, with evidence as good, or found after more deliveries."""
     return before is not None and ((before.says(now) and before.settled >= now.settled) or before.rank > now.rank)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.engine.local.memory import Memory
-from backstream.errors import Damaged, NotFound, PartlyDone
+from backstream.errors import Damaged, NothingMatches, PartlyDone
 from backstream.model.changes import merge
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import entries
@@ -112,7 +112,7 @@ class Changes:
     def each(self) -> Iterator[SeenChange]:
         """Yields the selected changes, oldest first.
 
-        Raises NotFound if a selection matches none, and PartlyDone if an image is gone.
+        Raises NothingMatches if a selection matches none, and PartlyDone if an image is gone.
         """
         found = 0
         gone: list[str] = []
@@ -168,7 +168,7 @@ class Changes:
                 yield SeenChange(key, entry, entry.old, None if entry.removed else entry.image)
 
     def keys(self) -> list[bytes]:
-        """Returns the canonical keys of the items that changed; no image is read. Raises NotFound if there are none.
+        """Returns the canonical keys of the items that changed; no image is read. Raises NothingMatches if there are none.
 
         Only filters on keys are applied.
         """
@@ -176,7 +176,7 @@ class Changes:
         for piece in self._log().pieces():
             found.update(dict.fromkeys(key for key in map(self._vault.key, piece.entries) if self.selection.may_be(key)))
         if not found and self.selection.is_all:
-            raise NotFound(f"nothing of {self.table} changed from {self._span}", hint="Nothing was touched.")
+            raise NothingMatches(f"nothing of {self.table} changed from {self._span}", hint="Nothing was touched.")
         self._finish(len(found), [])
         return list(found)
 

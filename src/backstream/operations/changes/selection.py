@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.errors import NotFound, UsageError
+from backstream.errors import NotFound, NothingMatches, UsageError
 from backstream.model.changes.change import EVENTS, is_sequence
 from backstream.model.condition import Condition
 from backstream.model.counts import counted
@@ -178,14 +178,14 @@ class ChangeSelection:
             hint="Nothing was touched. Choose a window that holds all of them, or leave these out of the file.",
         )
 
-    def nothing(self, table: str, span: ChangeWindow) -> NotFound:
+    def nothing(self, table: str, span: ChangeWindow) -> NothingMatches:
         """Returns the error for a selection that matches no change."""
         words = " and ".join(f"{name} {value}" for name, value in self._asked.words.items())
         hints = [self._partitions.said(f"values of {self._hash} that changed")] if self._asked.partition is not None else []
         hints += [each.nearest() for each in self._filters]
         hints += [self._who.said("actors")] if self._asked.actor is not None else []
         hints += [each.said("attributes that changed") for each in self._names.values()]
-        return NotFound(
+        return NothingMatches(
             f"no change of {table} from {span} matches {words}",
             hint=" ".join(["Nothing was touched.", *(each for each in hints if each)]),
         )

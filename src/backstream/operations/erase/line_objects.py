@@ -6,44 +6,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import msgspec
-
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
 from backstream.errors import Damaged, MissingObject
 from backstream.model.changes.entry import Entry, entries, states
 from backstream.vault.log import segments
-from backstream.vault.log.compacted import Set
-from backstream.vault.log.log import LogListing
+from backstream.vault.log.line_object import LineObject, of_segment, of_set
 from backstream.vault.log.segments import SegmentHeader
 from backstream.vault.table_vault import TableVault
 
 READERS = 8
-
-
-class LineObject(msgspec.Struct, frozen=True):
-    """An object of lines. `read`: returns its header and its bytes."""
-
-    name: str
-    size: int
-    read: Callable[[], tuple[SegmentHeader, bytes]]
-
-
-def of_set(vault: TableVault, one: Set) -> list[LineObject]:
-    """Returns the objects of a set, in order. Raises Damaged if one is missing."""
-    return [
-        LineObject(part.name, part.size, partial(vault.compacted.claim_and_body, part.name)) for part in vault.compacted.parts(one)
-    ]
-
-
-def of_segment(vault: TableVault, listed: LogListing) -> LineObject:
-    """Returns a segment of the log."""
-
-    def read() -> tuple[SegmentHeader, bytes]:
-        fetched = vault.log.fetch(listed)
-        return fetched.claim, fetched.body
-
-    return LineObject(listed.name, listed.size, read)
 
 
 def of_bases(vault: TableVault) -> Iterator[LineObject]:
@@ -57,8 +29,8 @@ def everything(vault: TableVault) -> Iterator[LineObject]:
     """Yields all that readers of the vault read."""
     found = vault.inventory()
     for one in found.generation.sets:
-        yield from of_set(vault, one)
-    yield from (of_segment(vault, each) for each in found.segments if each.segment is None or each.segment.count)
+        yield from of_set(vault.compacted, one)
+    yield from (of_segment(vault.log, each) for each in found.segments if each.segment is None or each.segment.count)
     yield from of_bases(vault)
 
 

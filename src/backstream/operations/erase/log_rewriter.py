@@ -18,7 +18,7 @@ from backstream.operations.erase import line_objects
 from backstream.operations.erase.subject import Subject
 from backstream.vault.catalog import folder
 from backstream.vault.erasures import TouchedObject
-from backstream.vault.log import compacted, erased_lines, frames, segments
+from backstream.vault.log import compacted, erased_lines, frames, line_object, segments
 from backstream.vault.log.compacted import Generation, Set
 from backstream.vault.log.erased_lines import ErasedLines
 from backstream.vault.log.frames import FrameLine
@@ -41,7 +41,7 @@ def rewrite(
     return _Rewriter(vault, subject, erasure, new_bases, memory, progress).run()
 
 
-class _NewSet(msgspec.Struct, frozen=True):
+class _RewrittenSet(msgspec.Struct, frozen=True):
     old: Set
     new: Set
     sources: Sources
@@ -79,7 +79,7 @@ class _Rewriter:
         """Returns how many lines of a set are the subject's."""
         self._progress.phase(f"looking through {one.id}", one.partitions)
         found = 0
-        for part, claim, body in line_objects.each_read(iter(line_objects.of_set(self._vault, one)), self._memory, _damaged):
+        for part, claim, body in line_objects.each_read(line_object.of_set(self._vault.compacted, one), self._memory, _damaged):
             lines = self._hits(claim, body)
             if lines:
                 self._touched.append(TouchedObject(part.name, lines))
@@ -104,7 +104,7 @@ class _Rewriter:
                     self._touched.append(TouchedObject(listed.name, lines))
                     yield listed
 
-    def _with_signs(self, new: list[_NewSet], signs: Sequence[LogListing]) -> list[_NewSet]:
+    def _with_signs(self, new: list[_RewrittenSet], signs: Sequence[LogListing]) -> list[_RewrittenSet]:
         """Writes each sign without its lines, and lets a set take over the old one."""
         for sign in signs:
             place = next((at for at, each in enumerate(new) if not each.new.bases and _may_stand_for(each.new, sign)), None)
@@ -125,7 +125,7 @@ class _Rewriter:
 
     # --- sets ---
 
-    def _written(self, number: int, old: Set, taken: int) -> _NewSet:
+    def _written(self, number: int, old: Set, taken: int) -> _RewrittenSet:
         """Writes a set without the subject's lines. It replaces what the old one replaced."""
         vault = self._vault
         hashes = sorted(f"{each.id} {row.key}" for each in self._subject.erasures for row in each.rows)
@@ -133,7 +133,7 @@ class _Rewriter:
         erased_lines.write(vault.store, vault.compacted.folder_of(set_id), ErasedLines(self._erasure, {old.id: taken}))
         size = lines = 0
         self._progress.phase(f"writing {set_id}", old.partitions)
-        parts = line_objects.each_read(iter(line_objects.of_set(vault, old)), self._memory, _damaged)
+        parts = line_objects.each_read(line_object.of_set(vault.compacted, old), self._memory, _damaged)
         for place, (_, claim, body) in enumerate(parts):
             packed, index = frames.pack(self._kept(claim, body))
             vault.compacted.write_part(set_id, place, old.partitions, packed)
@@ -142,7 +142,7 @@ class _Rewriter:
         new = msgspec.structs.replace(
             old, id=set_id, lines=lines, size=size, erased=old.lacks + taken, bases=[*old.bases, *self._bases_of(old)]
         )
-        return _NewSet(old, new, {} if old.bases else self._sources_of(old))
+        return _RewrittenSet(old, new, {} if old.bases else self._sources_of(old))
 
     def _kept(self, claim: SegmentHeader, body: bytes) -> Iterator[FrameLine]:
         for block in line_objects.blocks(claim, body):
@@ -157,7 +157,7 @@ class _Rewriter:
     def _sources_of(self, old: Set) -> Sources:
         return self._vault.compacted.sources(old.id)
 
-    def _generation(self, before: Generation, new: Sequence[_NewSet], signs: Sequence[LogListing]) -> Generation:
+    def _generation(self, before: Generation, new: Sequence[_RewrittenSet], signs: Sequence[LogListing]) -> Generation:
         replaced = {each.old.id: each.new for each in new}
         gone = {each.name for each in signs}
         return msgspec.structs.replace(

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from backstream.model import moment
 from backstream.operations.erase.report import Blocked
-from backstream.ports import Lock, NameKeeper, ObjectStore, ObjectVersion, VersionRemover
+from backstream.ports import NameKeeper, ObjectStore, ObjectVersion, VersionLock, VersionRemover
 
 
 class Removing:
@@ -18,7 +18,7 @@ class Removing:
         self._store = store
         self._remover = remover
         self.removed: Counter[str] = Counter()
-        self._locks: dict[tuple[str, str], Lock] = {}
+        self._locks: dict[tuple[str, str], VersionLock] = {}
 
     def remove(self, rows: Sequence[ObjectVersion]) -> None:
         """Removes these versions. One that is locked stays, and is noted."""
@@ -52,7 +52,7 @@ class Removing:
         return [blocked(name, version, lock) for (name, version), lock in sorted(self._locks.items(), key=lambda each: each[0])]
 
 
-def blocked(name: str, version: str, lock: Lock) -> Blocked:
+def blocked(name: str, version: str, lock: VersionLock) -> Blocked:
     """Returns a locked version as a report names it."""
     return Blocked(name, version, None if lock.until is None else moment.iso(int(lock.until) + 1))
 

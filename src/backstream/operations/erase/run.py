@@ -145,7 +145,7 @@ class _Erasing:
             self._rewrite_log(subject)
             vault = self._open()
             found = sweeping.search(vault, subject, around.memory, around.progress)
-            sweep = sweeping.Sweep(vault, subject, removing)
+            sweep = sweeping.ErasureSweep(vault, subject, removing)
             self._note(vault, subject, found)
             sweep.run(found)
             late = sweep.late
@@ -195,7 +195,7 @@ class _Erasing:
 
     # --- the account ---
 
-    def _note(self, vault: TableVault, subject: Subject, found: sweeping.Found) -> None:
+    def _note(self, vault: TableVault, subject: Subject, found: sweeping.SubjectHits) -> None:
         """Makes the names of the objects durable before anything is removed from them."""
         self._add([TouchedObject(hit.row.name, hit.lines) for hit in found.hits])
         names = sorted(self._touched.items())

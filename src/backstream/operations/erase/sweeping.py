@@ -25,7 +25,7 @@ from backstream.vault.table_vault import TableVault
 READERS = 8
 
 
-class Found(msgspec.Struct):
+class SubjectHits(msgspec.Struct):
     """The findings of a search of all versions. `versions`, `objects`: how many bodies were read, and how many names they have."""
 
     hits: list[Hit]
@@ -34,9 +34,9 @@ class Found(msgspec.Struct):
     objects: int = 0
 
 
-def search(vault: TableVault, subject: Subject, memory: Memory, progress: Progress) -> Found:
+def search(vault: TableVault, subject: Subject, memory: Memory, progress: Progress) -> SubjectHits:
     """Reads every version of every object in the table's own folder, and returns those that hold something of the subject."""
-    looking, found, names = Search(vault, subject), Found([], []), set[str]()
+    looking, found, names = Search(vault, subject), SubjectHits([], []), set[str]()
     rows = (row for row in vault.store.versions(folder(vault.catalog.table)) if not row.marker)
     progress.phase("reading every version", None)
     with ThreadPoolExecutor(READERS, thread_name_prefix="search") as pool:
@@ -56,7 +56,7 @@ def search(vault: TableVault, subject: Subject, memory: Memory, progress: Progre
     return found
 
 
-class Sweep:
+class ErasureSweep:
     """Removes or rewrites what a search has found. `late`: lines that readers still need: they arrived while it was erased."""
 
     def __init__(self, vault: TableVault, subject: Subject, removing: Removing) -> None:
@@ -67,7 +67,7 @@ class Sweep:
         self.late = 0
         self.left: list[NotErased] = []
 
-    def run(self, found: Found) -> None:
+    def run(self, found: SubjectHits) -> None:
         """Removes everything that nobody needs, old base backups first of all by their records, and rewrites the rest."""
         old = base_rewriter.replaced(self._vault)
         self._removing.remove(self._records_of(old))

@@ -33,7 +33,7 @@ def verify_erasure(vault: TableVault, erasure: str, around: EraseContext) -> Era
     subject = Subject([record])
     found = sweeping.search(vault, subject, around.memory, around.progress)
     hits = [(hit.row, f"{hit.lines} lines" if hit.lines else "an item or its key") for hit in found.hits]
-    rows = _Rows(vault, subject, around.memory, around.progress)
+    rows = _RowBodies(vault, subject, around.memory, around.progress)
     rows.read()
     hits += [(row, "an image or a marker") for some in row_versions(vault, subject, row_folders(vault)) for row in some]
     hits += rows.hits
@@ -59,7 +59,7 @@ def verify_erasure(vault: TableVault, erasure: str, around: EraseContext) -> Era
     )
 
 
-class _Rows:
+class _RowBodies:
     """Reads the body of every version of every row object. `hits`: those that hold an item of the subject."""
 
     def __init__(self, vault: TableVault, subject: Subject, memory: Memory, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from backstream.errors import Damaged, MissingObject, NotFound, TargetNotEmpty
 from backstream.model.columns.schema import Column
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.schema import KeySchema
-from backstream.operations.export.parquet_files import DataFile
+from backstream.operations.export.parquet_files import ExportFile
 from backstream.ports import Files
 
 FORMAT = 1
@@ -21,7 +21,7 @@ STARTED, MANIFEST = "_started", "_export.json"
 CHANGES, STATE = "changes", "state"
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+class ExportManifest(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
     """`kind`: `changes` after second `since`, up to and including `until`; or `state`: every item at second `until`.
 
     Times are ISO 8601, UTC. `columns`: the typed columns with the attributes' true names; `damaged`: what could not be read.
@@ -38,10 +38,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from
     rows: int
     columns: Sequence[Column]
     damaged: Sequence[str]
-    files: Sequence[DataFile]
+    files: Sequence[ExportFile]
 
 
-_manifest = msgspec.json.Decoder(Manifest)
+_manifest = msgspec.json.Decoder(ExportManifest)
 
 
 def start(to: Files) -> None:
@@ -55,12 +55,12 @@ def start(to: Files) -> None:
     to.put(STARTED, b"")
 
 
-def finish(to: Files, manifest: Manifest) -> None:
+def finish(to: Files, manifest: ExportManifest) -> None:
     """Writes the manifest: now the export is whole."""
     to.put(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
 
 
-def read(place: Files) -> Manifest:
+def read(place: Files) -> ExportManifest:
     """Returns the manifest of an export. Raises NotFound if there is none, and Damaged if it is not one."""
     body = _found(place, MANIFEST)
     if body is None:

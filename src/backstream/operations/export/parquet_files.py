@@ -18,7 +18,7 @@ LEVEL = 3  # of zstd
 _UNIQUE = frozenset({"key", "sequence", "micros", "time", "new", "old", "image"})
 
 
-class DataFile(msgspec.Struct, frozen=True):
+class ExportFile(msgspec.Struct, frozen=True):
     """One file of an export: its name below the export's folder, its rows, its size, and the SHA-256 of its bytes."""
 
     name: str
@@ -40,7 +40,7 @@ class ParquetFiles:
         self._sink: pa.BufferOutputStream | None = None
         self._writer: pq.ParquetWriter | None = None
         self._numbers: dict[str, int] = {}
-        self.files: list[DataFile] = []
+        self.files: list[ExportFile] = []
 
     def add(self, folder: str, batch: pa.RecordBatch) -> None:
         """Adds rows to the files of a folder. A folder's rows come one after the other."""
@@ -84,10 +84,10 @@ class ParquetFiles:
         self._numbers[self._folder] = number + 1
         name = "/".join([*([self._folder] if self._folder else []), f"part-{number:05d}.parquet"])
         self._to.put(name, body)
-        self.files.append(DataFile(name, self._rows, len(body), hashlib.sha256(body).hexdigest()))
+        self.files.append(ExportFile(name, self._rows, len(body), hashlib.sha256(body).hexdigest()))
         self._writer, self._sink, self._rows = None, None, 0
 
 
-def total(files: Sequence[DataFile]) -> tuple[int, int]:
+def total(files: Sequence[ExportFile]) -> tuple[int, int]:
     """Returns the rows and the bytes of some files."""
     return sum(each.rows for each in files), sum(each.bytes for each in files)

@@ -21,7 +21,7 @@ HOUR = 3_600_000_000  # microseconds
 NAMED = 20  # damaged images that a message names
 
 
-class Damage:
+class DamageNotes:
     """Notes what cannot be read. Nothing is written if anything is damaged, unless `skip`."""
 
     def __init__(self, *, skip: bool) -> None:
@@ -64,7 +64,7 @@ class ExportedChanges:
         span: ChangeWindow,
         around: ChangesContext,
         schema: ColumnSchema,
-        damage: Damage,
+        damage: DamageNotes,
         *,
         allow_gap: bool,
     ) -> None:
@@ -85,7 +85,7 @@ class ExportedChanges:
         return self._changes.doubtful
 
     def into(self, spool: Spool) -> None:
-        """Spools all of them. Raises the errors of `Changes.each`, except those that `Damage` notes."""
+        """Spools all of them. Raises the errors of `Changes.each`, except those that `DamageNotes` notes."""
         with few_collections():
             for label, seen in _together(self._each()):
                 spool.add(label, self.builder.changes(seen, [self._actor(each) for each in seen]))
@@ -123,7 +123,7 @@ def _together(found: Iterator[SeenChange]) -> Iterator[tuple[str, list[SeenChang
 class ExportedState:
     """Spools the items of one moment: a restore, with all of its checks, into the spool."""
 
-    def __init__(self, vault: TableVault, at: int, around: RestoreContext, schema: ColumnSchema, damage: Damage) -> None:
+    def __init__(self, vault: TableVault, at: int, around: RestoreContext, schema: ColumnSchema, damage: DamageNotes) -> None:
         self._vault = vault
         self._at = at
         self._around = around

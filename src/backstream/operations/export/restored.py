@@ -17,8 +17,8 @@ from backstream.errors import Damaged, MissingObject, Refused, UsageError
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
 from backstream.operations.export import manifest as manifests
-from backstream.operations.export.manifest import Manifest
-from backstream.operations.export.parquet_files import DataFile
+from backstream.operations.export.manifest import ExportManifest
+from backstream.operations.export.parquet_files import ExportFile
 from backstream.operations.inspect import safety
 from backstream.operations.restore import RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore.from_file import StillClock, catalog_of, entries_of
@@ -53,7 +53,7 @@ def restore_export(place: Files, table: str, request: RestoreRequest, around: Re
     return msgspec.structs.replace(report, warnings=[LIMITS, *found.damaged, *kept], undo=None)
 
 
-def _check(place: Files, found: Manifest, table: str, request: RestoreRequest) -> None:
+def _check(place: Files, found: ExportManifest, table: str, request: RestoreRequest) -> None:
     if found.kind != manifests.STATE:
         raise UsageError(
             f"{place.url} holds the changes after {found.since}, up to {found.until}: no state can be restored from it",
@@ -68,7 +68,7 @@ def _check(place: Files, found: Manifest, table: str, request: RestoreRequest) -
         )
 
 
-def _taken_in(place: Files, found: Manifest, at: int, folder: Path, engines: Engines) -> TableVault:
+def _taken_in(place: Files, found: ExportManifest, at: int, folder: Path, engines: Engines) -> TableVault:
     store = DirectoryStore(folder, StillClock(at))
     described = described_by(found.key_schema, found.table, found.table_arn, found.table_id)
     catalogs.save(store, catalog_of(described, found.table, at), None)
@@ -80,7 +80,7 @@ def _taken_in(place: Files, found: Manifest, at: int, folder: Path, engines: Eng
     return TableVault.open(store, found.table, engines=engines)
 
 
-def _images(place: Files, file: DataFile, vault: TableVault) -> Iterator[list[bytes]]:
+def _images(place: Files, file: ExportFile, vault: TableVault) -> Iterator[list[bytes]]:
     """Yields a file's images, some thousand at a time. Raises Damaged if it is not the file that was written."""
     name = f"{place.url}/{file.name}"
     try:

@@ -15,7 +15,7 @@ from backstream.model.columns.schema import CHANGES, STATES, ColumnSchema
 from backstream.operations.changes import ChangesContext, ChangeWindow
 from backstream.operations.export import manifest as manifests
 from backstream.operations.export.parquet_files import ParquetFiles, total
-from backstream.operations.export.reading import Damage, ExportedChanges, ExportedState
+from backstream.operations.export.reading import DamageNotes, ExportedChanges, ExportedState
 from backstream.operations.export.spool import Spool
 from backstream.operations.restore import RestoreContext
 from backstream.operations.tabular.batches import arrow_schema
@@ -77,7 +77,7 @@ def export_changes(vault: TableVault, span: ChangeWindow, to: Files, around: Cha
     """Writes every change of a window. Raises the errors of `Changes`, PartlyDone for damaged images, and TargetNotEmpty."""
     began = around.clock.now()
     store, known = starting_columns(vault, options)
-    damage = Damage(skip=options.skip_damaged)
+    damage = DamageNotes(skip=options.skip_damaged)
     reading = ExportedChanges(vault, span, around, known, damage, allow_gap=options.allow_gap)
     with TemporaryFolder() as temporary:
         spool = Spool(temporary.path)
@@ -98,7 +98,7 @@ def export_state(vault: TableVault, at: int, to: Files, around: RestoreContext, 
     """Writes every item of one moment. Raises the errors of `restore`, PartlyDone for damaged images, and TargetNotEmpty."""
     began = around.clock.now()
     store, known = starting_columns(vault, options)
-    damage = Damage(skip=options.skip_damaged)
+    damage = DamageNotes(skip=options.skip_damaged)
     reading = ExportedState(vault, at, around, known, damage)
     with TemporaryFolder() as temporary:
         spool = Spool(temporary.path)
@@ -119,7 +119,7 @@ def _write(
     to: Files,
     store: ColumnStore,
     used: ColumnSchema,
-    damage: Damage,
+    damage: DamageNotes,
     times: tuple[int | None, int],
 ) -> Exported:
     catalog, (since, until) = vault.catalog, times
@@ -131,7 +131,7 @@ def _write(
         writer.add(folder, batch)
     writer.close()
     rows, size = total(writer.files)
-    done = manifests.Manifest(
+    done = manifests.ExportManifest(
         kind=kind,
         table=catalog.table,
         table_arn=catalog.table_arn,

@@ -9,12 +9,12 @@ import msgspec
 
 from backstream.errors import Damaged, MissingObject
 from backstream.model import moment
-from backstream.ports import Lock, ObjectVersion
+from backstream.ports import ObjectVersion, VersionLock
 from backstream.vault import below_markers
 from backstream.vault.catalog import folder, name_of
 from backstream.vault.table_vault import TableVault
 
-LockOf = Callable[[ObjectVersion], Lock | None]
+LockOf = Callable[[ObjectVersion], VersionLock | None]
 
 
 class LockShown(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ def locks(vault: TableVault, lock_of: LockOf, now: float) -> list[LockShown]:
     return [_shown(part, row, lock_of(row)) for part, row in _newest(vault, now)]
 
 
-def _shown(part: str, row: ObjectVersion, lock: Lock | None) -> LockShown:
+def _shown(part: str, row: ObjectVersion, lock: VersionLock | None) -> LockShown:
     until = None if lock is None or lock.until is None else moment.iso(lock.until)
     return LockShown(part, row.name, until, held=lock is not None and lock.until is None)
 

@@ -5,11 +5,9 @@ One object that cannot be read stops everything: it may name any version.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-
-import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
@@ -19,19 +17,11 @@ from backstream.operations.bulk.progress import Progress
 from backstream.vault.log import segments
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
-from backstream.vault.log.log import LogListing
+from backstream.vault.log.line_object import LineObject, of_segment, of_set
 from backstream.vault.log.segments import LineTally, SegmentHeader
 from backstream.vault.table_vault import TableVault
 
 READERS = 4
-
-
-class LineObject(msgspec.Struct, frozen=True):
-    """An object with lines: its name, its size, and a function that reads it."""
-
-    name: str
-    size: int
-    read: Callable[[], tuple[SegmentHeader, bytes]]
 
 
 class LogLines:
@@ -46,7 +36,7 @@ class LogLines:
         """Yields the entries of the log, some at a time. Raises Refused if an object cannot be read."""
         self._progress.phase("reading the change log", None)
         small = (each for each in found.segments if each.segment is not None and each.segment.count)
-        yield from self._each(self._segment(each) for each in small)
+        yield from self._each(of_segment(self._vault.log, each) for each in small)
         for one in found.sets:
             yield from self._each(self.of_set(one))
 
@@ -59,19 +49,10 @@ class LogLines:
 
     def of_set(self, one: Set) -> Iterator[LineObject]:
         """Yields a set's objects."""
-        compacted = self._vault.compacted
         try:
-            for part in compacted.parts(one):
-                yield LineObject(part.name, part.size, partial(compacted.claim_and_body, part.name))
+            yield from of_set(self._vault.compacted, one)
         except Damaged as error:
             raise _refused(f"compacted set {one.id}", error.message) from error
-
-    def _segment(self, listed: LogListing) -> LineObject:
-        def read() -> tuple[SegmentHeader, bytes]:
-            fetched = self._vault.log.fetch(listed)
-            return fetched.claim, fetched.body
-
-        return LineObject(listed.name, listed.size, read)
 
     def _each(self, objects: Iterator[LineObject]) -> Iterator[list[Entry]]:
         with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:

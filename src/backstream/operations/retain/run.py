@@ -16,7 +16,7 @@ from backstream.operations.retain.log_lines import LogLines
 from backstream.operations.retain.report import Retention, dollars
 from backstream.operations.retain.rows import RowNames
 from backstream.operations.retain.shortening import shorten
-from backstream.operations.retain.sweep import Doomed, Sweep
+from backstream.operations.retain.sweep import Doomed, RetentionSweep
 from backstream.ports import Clock, TableState, VersionRemover
 from backstream.vault import catalog as catalogs
 from backstream.vault import horizon as horizons
@@ -57,7 +57,7 @@ class _Retention:
         self._around = around
         self._began = around.clock.now()
         self._dry = around.remover is None
-        self._sweep = Sweep(around.remover)
+        self._sweep = RetentionSweep(around.remover)
         self._notes: list[str] = []
 
     def run(self) -> Retention:

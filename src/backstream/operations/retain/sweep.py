@@ -25,7 +25,7 @@ def whole(rows: Sequence[ObjectVersion]) -> Doomed:
     return Doomed([each for each in rows if not each.marker], [each for each in rows if each.marker])
 
 
-class Sweep:
+class RetentionSweep:
     """Removes, and counts by kind. `remover` None: only counts."""
 
     def __init__(self, remover: VersionRemover | None) -> None:

@@ -3,7 +3,7 @@
 from backstream.operations.revert.applying import execute, go_on, path_for
 from backstream.operations.revert.deletes import needed as deletes_needed
 from backstream.operations.revert.plan_file import Plan, PlanRow
-from backstream.operations.revert.request import Around, OnConflict, Request, Reverted, Writing
+from backstream.operations.revert.request import Around, OnConflict, Reverted, RevertRequest, Writing
 from backstream.operations.revert.run import apply, dry_run, foreseen, plan, revert, undo
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "OnConflict",
     "Plan",
     "PlanRow",
-    "Request",
+    "RevertRequest",
     "Reverted",
     "Writing",
     "apply",

@@ -34,7 +34,7 @@ from backstream.operations.revert.plan_file import (
     action_of,
     raw,
 )
-from backstream.operations.revert.request import Around, OnConflict, Request
+from backstream.operations.revert.request import Around, OnConflict, RevertRequest
 from backstream.ports import TableFacts
 from backstream.vault import catalog as catalogs
 from backstream.vault.table_vault import TableVault
@@ -50,7 +50,7 @@ TOO_MANY = (
 
 def make_plan(
     vault: TableVault,
-    request: Request,
+    request: RevertRequest,
     around: Around,
     path: Path,
     name: str,
@@ -80,7 +80,7 @@ def make_plan(
 
 
 class _Planning:
-    def __init__(self, vault: TableVault, request: Request, around: Around, max_units: float | None) -> None:
+    def __init__(self, vault: TableVault, request: RevertRequest, around: Around, max_units: float | None) -> None:
         self._vault = vault
         self._request = request
         self._around = around
@@ -223,7 +223,7 @@ def _time_to_live(vault: TableVault, around: Around) -> str | None:
     return catalogs.settings_of(vault.catalog).time_to_live if "time_to_live" in settings.unknown else settings.time_to_live
 
 
-def _check_table(vault: TableVault, facts: TableFacts, request: Request) -> None:
+def _check_table(vault: TableVault, facts: TableFacts, request: RevertRequest) -> None:
     """Raises Refused if the live table is not the vault's."""
     catalog = vault.catalog
     if not request.into_another:
@@ -232,7 +232,7 @@ def _check_table(vault: TableVault, facts: TableFacts, request: Request) -> None
         raise Refused(f"the table {facts.name} has another key schema than the vault's; nothing was touched")
 
 
-def _check_proven(changes: Changes, request: Request) -> None:
+def _check_proven(changes: Changes, request: RevertRequest) -> None:
     """Refuses a window that reaches beyond the proven period: it may hold unseen changes. Only one that ends now may."""
     durable, span = changes.window.durable, request.span
     if request.allow_gap or (durable is not None and span.until <= durable):
@@ -247,7 +247,7 @@ def _check_proven(changes: Changes, request: Request) -> None:
     )
 
 
-def _check_life(vault: TableVault, request: Request) -> None:
+def _check_life(vault: TableVault, request: RevertRequest) -> None:
     """Refuses to bring rows of a deleted table back into the table that has its name now."""
     created: Sequence[int] = [life.created for life in vault.catalog.lives if life.created > request.span.since]
     if created:

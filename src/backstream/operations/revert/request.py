@@ -29,7 +29,7 @@ class OnConflict(enum.StrEnum):
     OVERWRITE = "overwrite"
 
 
-class Request(msgspec.Struct, frozen=True):
+class RevertRequest(msgspec.Struct, frozen=True):
     """The changes to undo. `to_now`: the window ends now, so its last seconds need not be proven yet.
 
     `into_another`: the live table may differ from the vault's.

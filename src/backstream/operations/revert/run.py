@@ -21,7 +21,7 @@ from backstream.operations.revert import deletes
 from backstream.operations.revert.applying import execute, plan_path_for
 from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow
 from backstream.operations.revert.planning import make_plan
-from backstream.operations.revert.request import Around, Request, Reverted, Writing
+from backstream.operations.revert.request import Around, Reverted, RevertRequest, Writing
 from backstream.operations.undo import undo_restore
 from backstream.temporary_folders import TemporaryFolder
 from backstream.vault.table_vault import TableVault
@@ -35,7 +35,7 @@ def _quietly(_: PlanRow) -> None:
 
 def plan(
     vault: TableVault,
-    request: Request,
+    request: RevertRequest,
     around: Around,
     path: Path,
     *,
@@ -47,7 +47,7 @@ def plan(
     return make_plan(vault, request, around, path, name or private_files.token(), max_units=max_units, show=show)
 
 
-def dry_run(vault: TableVault, request: Request, around: Around, writing: Writing, show: Show = _quietly) -> Reverted:
+def dry_run(vault: TableVault, request: RevertRequest, around: Around, writing: Writing, show: Show = _quietly) -> Reverted:
     """Returns the effect of a revert without making it. `show` receives each item."""
     began = around.clock.now()
     with TemporaryFolder() as temporary:
@@ -55,7 +55,7 @@ def dry_run(vault: TableVault, request: Request, around: Around, writing: Writin
         return foreseen(made, round(around.clock.now() - began, 3), deletes.needed(made, around.table))
 
 
-def revert(vault: TableVault, request: Request, around: Around, writing: Writing, ask: Callable[[Plan], bool]) -> Reverted:
+def revert(vault: TableVault, request: RevertRequest, around: Around, writing: Writing, ask: Callable[[Plan], bool]) -> Reverted:
     """Plans, asks, and executes. The remaining items are named, and can be resumed.
 
     Raises Refused, with nothing touched, if `ask` returns False.

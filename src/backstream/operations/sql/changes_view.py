@@ -15,17 +15,17 @@ from backstream.operations.inspect.actors import Actors
 from backstream.operations.sql import columns
 from backstream.operations.sql.columns import Columns
 from backstream.operations.sql.learning import Learning
-from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
-from backstream.operations.sql.spans import Span, asked_for
+from backstream.operations.sql.spans import TimeRange, asked_for
 from backstream.operations.sql.typed import TypedColumns
 
 
 class ChangesView:
     """Reads the changes of one table for a scan."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: TableReading) -> None:
         self._reading = reading
         self._learning = Learning(reading, self._with_images, old=True)
 
@@ -35,11 +35,11 @@ class ChangesView:
         return Columns([*columns.CHANGES, *keys, *columns.CHANGES_IMAGES], TypedColumns(self._reading, named, old=True))
 
     @property
-    def _whole(self) -> Span:
+    def _whole(self) -> TimeRange:
         """The seconds from which changes are known, and those before that, if an older tool kept some of them."""
         vault = self._reading.vault
         since = 0 if vault.catalog.adopted is not None else vault.coverage.followed_from
-        return Span(max(since, self._reading.kept_from + 1), self._reading.now + 1)
+        return TimeRange(max(since, self._reading.kept_from + 1), self._reading.now + 1)
 
     def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches."""
@@ -53,7 +53,7 @@ class ChangesView:
                 self._reading.progress.advance(len(rows))
                 yield made.batch(rows, asked.needed)
 
-    def _window(self, span: Span) -> ChangeWindow:
+    def _window(self, span: TimeRange) -> ChangeWindow:
         """Returns the window of a span. Raises GapInTheWay if changes of it may be missing."""
         reading, window = self._reading, ChangeWindow(span.since - 1, span.until - 1)
         reading.progress.phase(f"reading the changes from {window}", None)
@@ -61,7 +61,7 @@ class ChangesView:
         reading.note(windows.check(reading.vault, window, reading.window, reading.clock.now(), allow_gap=allow).notes)
         return window
 
-    def _light(self, span: Span) -> Iterator[Row]:
+    def _light(self, span: TimeRange) -> Iterator[Row]:
         """Yields the rows without their images, if they can be told without them."""
         window = self._window(span)
         with TimeSorter() as sorter:
@@ -92,7 +92,7 @@ class ChangesView:
             seen = SeenChange(vault.key(entry), entry, None, None)
             yield Row(seen.key, entry, actor=actors.of(seen))
 
-    def _with_images(self, span: Span) -> Iterator[Row]:
+    def _with_images(self, span: TimeRange) -> Iterator[Row]:
         reading, window = self._reading, self._window(span)
         around = ChangesContext(reading.clock, reading.memory)
         found = Changes(reading.vault, window, ChangeCriteria(), around, allow_gap=True)

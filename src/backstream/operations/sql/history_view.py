@@ -21,10 +21,10 @@ from backstream.operations.inspect.actors import Actors
 from backstream.operations.sql import columns
 from backstream.operations.sql.columns import Columns
 from backstream.operations.sql.learning import Learning
-from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
-from backstream.operations.sql.spans import Span
+from backstream.operations.sql.spans import TimeRange
 from backstream.operations.sql.typed import TypedColumns
 from backstream.vault.below_markers import First
 from backstream.vault.coverage import counts
@@ -38,7 +38,7 @@ TOGETHER = 128  # changes of several items whose images are fetched together
 class HistoryView:
     """Reads all versions of one table's items: from the log and from every base backup."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: TableReading) -> None:
         self._reading = reading
         self._learning = Learning(reading, lambda _: self._rows())
 
@@ -49,7 +49,7 @@ class HistoryView:
 
     def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches: item by item, each item's oldest version first."""
-        whole = Span(0, self._reading.now + 1)
+        whole = TimeRange(0, self._reading.now + 1)
         if made.are_typed(asked.needed):
             self._learning.check([whole])
         for rows in batched((row, row.size) for row in self._learning.rows(whole)):

@@ -15,10 +15,10 @@ from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.sql import columns
 from backstream.operations.sql.columns import Columns, moment_column
 from backstream.operations.sql.learning import Learning
-from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
-from backstream.operations.sql.spans import Span, asked_for, within
+from backstream.operations.sql.spans import TimeRange, asked_for, within
 from backstream.operations.sql.typed import TypedColumns
 from backstream.ports import TableState
 
@@ -29,7 +29,7 @@ MOMENTS = 100  # of which one query may ask for the state
 class ItemsView:
     """Reads the state of one table at one or several moments. `at`: the moment, for a view; None: the query names it."""
 
-    def __init__(self, reading: Reading, at: int | None = None) -> None:
+    def __init__(self, reading: TableReading, at: int | None = None) -> None:
         self._reading = reading
         self._at = at
         self._learning = Learning(reading, self._with_images)
@@ -45,11 +45,11 @@ class ItemsView:
         moments = [self._at] if self._at is not None else self._moments(made.schema, asked.predicate)
         typed = made.are_typed(asked.needed)
         if typed:
-            self._learning.check([Span(at, at + 1) for at in moments])
+            self._learning.check([TimeRange(at, at + 1) for at in moments])
         for at in moments:
             of_moment = made.at(moment_column(at)) if self._at is None else made
             full = typed or "image" in asked.needed
-            found = self._learning.rows(Span(at, at + 1)) if full else self._light(at)
+            found = self._learning.rows(TimeRange(at, at + 1)) if full else self._light(at)
             for rows in batched((row, row.size) for row in found):
                 self._reading.progress.advance(len(rows))
                 yield of_moment.batch(rows, asked.needed)
@@ -57,7 +57,7 @@ class ItemsView:
     def _moments(self, schema: pa.Schema, predicate: pc.Expression | None) -> list[int]:
         """Returns the seconds that a query names. Raises UsageError if it names none, or a range."""
         # Moments in the future are among them, so that they are refused and not simply empty.
-        everything = Span(0, END_OF_YEARS)
+        everything = TimeRange(0, END_OF_YEARS)
         spans = [] if predicate is None else asked_for(predicate, schema, everything, partial(within, "moment"), finest=1)
         if predicate is None or sum(each.until - each.since for each in spans) > MOMENTS:
             raise UsageError(
@@ -73,7 +73,7 @@ class ItemsView:
             for part in state:
                 yield from (Row(key, entry) for key, entry in part.items() if part.exists(key))
 
-    def _with_images(self, span: Span) -> Iterator[Row]:
+    def _with_images(self, span: TimeRange) -> Iterator[Row]:
         vault = self._reading.vault
         with self._state(span.since) as state:
             for part in state:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from backstream.operations.sql.reading import Reading, batched
+from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
-from backstream.operations.sql.spans import Span, joined
+from backstream.operations.sql.spans import TimeRange, joined
 from backstream.operations.sql.typed import learned
 
 
@@ -22,32 +22,32 @@ class Unlearned(Exception):
         self.learn = learn
 
 
-Rows = Callable[[Span], Iterator[Row]]
+Rows = Callable[[TimeRange], Iterator[Row]]
 
 
 class Learning:
     """The known columns of one view. `rows`: reads the rows of a span, with images. `old`: old images count, too."""
 
-    def __init__(self, reading: Reading, rows: Rows, *, old: bool = False) -> None:
+    def __init__(self, reading: TableReading, rows: Rows, *, old: bool = False) -> None:
         self._reading = reading
         self._rows = rows
         self._old = old
-        self._spans: list[Span] = []
-        self._kept: dict[Span, list[Row]] = {}
+        self._spans: list[TimeRange] = []
+        self._kept: dict[TimeRange, list[Row]] = {}
         self._held = 0
 
-    def check(self, spans: Sequence[Span]) -> None:
+    def check(self, spans: Sequence[TimeRange]) -> None:
         """Raises Unlearned if columns of some of these spans are not known."""
         missing = [each for each in spans if not any(one.since <= each.since and each.until <= one.until for one in self._spans)]
         if missing:
             raise Unlearned(lambda: self._learn(missing))
 
-    def rows(self, span: Span) -> Iterator[Row]:
+    def rows(self, span: TimeRange) -> Iterator[Row]:
         """Yields the rows of a span that was learned, with their images."""
         kept = self._kept.get(span)
         return self._rows(span) if kept is None else iter(kept)
 
-    def _learn(self, spans: Sequence[Span]) -> None:
+    def _learn(self, spans: Sequence[TimeRange]) -> None:
         reading = self._reading
         for span in spans:
             kept: list[Row] | None = []

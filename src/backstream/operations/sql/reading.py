@@ -21,7 +21,7 @@ BYTES = 4 << 20  # of their images, about
 
 
 @dataclass
-class Reading:
+class TableReading:
     """One table, as a query reads it. `now`: the second at which the query began: nothing later is in its answer.
 
     `allow_gap`: continue although changes may be missing; `skip_damaged`: continue past what cannot be read. `notes`: what is

@@ -44,7 +44,7 @@ class Scan(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         """The view's columns."""
         return self._schema
 
-    def scanner(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None, **_: object) -> _Reading:  # noqa: A002 - pyarrow's own name
+    def scanner(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None, **_: object) -> _ScanReader:  # noqa: A002 - pyarrow's own name
         """Returns one reading of the view."""
         wanted = list(self._schema.names if columns is None else columns)
         try:
@@ -52,7 +52,7 @@ class Scan(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         except BaseException as error:
             self._note(error)
             raise
-        return _Reading(pa.schema([self._schema.field(name) for name in wanted]), self._batches(asked))
+        return _ScanReader(pa.schema([self._schema.field(name) for name in wanted]), self._batches(asked))
 
     def _batches(self, asked: Asked) -> Iterator[pa.RecordBatch]:
         try:
@@ -65,7 +65,7 @@ class Scan(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
             raise
 
 
-class _Reading:
+class _ScanReader:
     """The rows of one scan, as DuckDB takes them: one batch at a time."""
 
     def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:

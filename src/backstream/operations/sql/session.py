@@ -22,7 +22,7 @@ from backstream.operations.sql.columns import Columns
 from backstream.operations.sql.history_view import HistoryView
 from backstream.operations.sql.items_view import ItemsView
 from backstream.operations.sql.learning import Unlearned
-from backstream.operations.sql.reading import Reading
+from backstream.operations.sql.reading import TableReading
 from backstream.operations.sql.scan import Asked, Read, Scan
 from backstream.operations.sql.statements import check, explained
 from backstream.operations.sql.typed import OLD, is_name
@@ -51,10 +51,10 @@ class _View(Protocol):
     def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]: ...
 
 
-class _Table:
+class _TableViews:
     """One table's views. They outlive a query, because they remember what they have learned."""
 
-    def __init__(self, name: str, reading: Reading, at: int | None) -> None:
+    def __init__(self, name: str, reading: TableReading, at: int | None) -> None:
         self.name = name
         self.reading = reading
         items = ItemsView(reading, reading.now if at is None else at)
@@ -82,7 +82,7 @@ class Session:
     A query names the views of the first table by their own names, and those of each as `"TABLE".changes`.
     """
 
-    def __init__(self, readings: Mapping[str, Reading], memory: Memory, *, at: int | None = None) -> None:
+    def __init__(self, readings: Mapping[str, TableReading], memory: Memory, *, at: int | None = None) -> None:
         self._readings = readings
         self._failure: BaseException | None = None
         self._stack = ExitStack()
@@ -90,7 +90,7 @@ class Session:
         self._connection = self._stack.enter_context(_connected(folder.path, memory))
         for name in readings:
             self._connection.execute(f"CREATE SCHEMA {_name(name)}")
-        self._tables = [_Table(name, reading, at) for name, reading in readings.items()]
+        self._tables = [_TableViews(name, reading, at) for name, reading in readings.items()]
         self._define(())
         if len(readings) == 1:
             self._connection.execute(f"SET search_path = {_text(_name(next(iter(readings))))}")
@@ -106,7 +106,7 @@ class Session:
             facts = facts_views.WINDOWS, partial(facts_views.windows, table.reading)
             self._create(table.name, "windows", self._scan(number, "windows", *facts))
 
-    def _view(self, number: int, table: _Table, view: str, named: Collection[str]) -> None:
+    def _view(self, number: int, table: _TableViews, view: str, named: Collection[str]) -> None:
         source = table.views[view]
         made = source.columns(named)
         scan = self._scan(number, view, made.schema, partial(source.read, made))

@@ -25,7 +25,7 @@ FINEST = 60  # seconds to which the ranges of changes are narrowed
 Guarantee = Callable[[int, int], pc.Expression]  # what holds for every row between two seconds, the second one not included
 
 
-class Span(msgspec.Struct, frozen=True, order=True):
+class TimeRange(msgspec.Struct, frozen=True, order=True):
     """The seconds from `since` up to, but not including, `until`. `whole`: it is not narrowed any further."""
 
     since: int
@@ -47,8 +47,8 @@ def within(name: str, since: int, until: int) -> pc.Expression:
 
 
 def asked_for(
-    predicate: pc.Expression | None, schema: pa.Schema, whole: Span, guarantee: Guarantee = of_changes, *, finest: int = FINEST
-) -> list[Span]:
+    predicate: pc.Expression | None, schema: pa.Schema, whole: TimeRange, guarantee: Guarantee = of_changes, *, finest: int = FINEST
+) -> list[TimeRange]:
     """Returns spans within `whole`, in their order, that hold every row which satisfies a predicate; all of it without one."""
     if predicate is None or whole.since >= whole.until:
         return [whole] if whole.since < whole.until else []
@@ -61,28 +61,28 @@ def asked_for(
     return joined(spans)
 
 
-def joined(spans: Sequence[Span]) -> list[Span]:
+def joined(spans: Sequence[TimeRange]) -> list[TimeRange]:
     """Returns the same seconds in as few spans as possible."""
-    found: list[Span] = []
+    found: list[TimeRange] = []
     for each in sorted(spans):
         if found and each.since <= found[-1].until:
-            found[-1] = Span(found[-1].since, max(found[-1].until, each.until))
+            found[-1] = TimeRange(found[-1].since, max(found[-1].until, each.until))
         else:
-            found.append(Span(each.since, each.until))
+            found.append(TimeRange(each.since, each.until))
     return found
 
 
-def _divides(span: Span, finest: int) -> bool:
+def _divides(span: TimeRange, finest: int) -> bool:
     return not span.whole and span.until - span.since > finest
 
 
-def _parts(span: Span, finest: int) -> list[Span]:
+def _parts(span: TimeRange, finest: int) -> list[TimeRange]:
     step = max(finest, -(-(span.until - span.since) // WAYS))
     step = -(-step // finest) * finest
-    return [Span(since, min(since + step, span.until)) for since in range(span.since, span.until, step)]
+    return [TimeRange(since, min(since + step, span.until)) for since in range(span.since, span.until, step)]
 
 
-def _possible(predicate: pc.Expression, schema: pa.Schema, guarantee: Guarantee, spans: Sequence[Span]) -> list[Span]:
+def _possible(predicate: pc.Expression, schema: pa.Schema, guarantee: Guarantee, spans: Sequence[TimeRange]) -> list[TimeRange]:
     """Returns the spans that Arrow does not prune."""
     kind, files = ds.IpcFileFormat(), LocalFileSystem()
     fragments = [
@@ -95,11 +95,11 @@ def _possible(predicate: pc.Expression, schema: pa.Schema, guarantee: Guarantee,
     return [each for number, each in enumerate(spans) if each.whole or number in possible]
 
 
-def _outer(spans: Sequence[Span]) -> Iterator[Span]:
+def _outer(spans: Sequence[TimeRange]) -> Iterator[TimeRange]:
     """Yields the same spans. Those between two neighbours are not narrowed any further: they are likely to count as a whole."""
     edges = {0, len(spans) - 1}
     for place, (one, other) in enumerate(pairwise(spans)):
         if one.until != other.since:
             edges |= {place, place + 1}
     for place, each in enumerate(spans):
-        yield each if place in edges or len(edges) > MOST else Span(each.since, each.until, whole=True)
+        yield each if place in edges or len(edges) > MOST else TimeRange(each.since, each.until, whole=True)

@@ -17,7 +17,7 @@ from backstream.model.columns.schema import TYPES, Column, ColumnSchema
 from backstream.model.columns.values import Row as Attributes
 from backstream.model.columns.values import TypedRows, row_of, typed
 from backstream.model.values.numbers import MOST_DIGITS
-from backstream.operations.sql.reading import Reading
+from backstream.operations.sql.reading import TableReading
 from backstream.operations.sql.row import Row
 from backstream.operations.tabular.batches import ATTRIBUTE, TYPE, arrow_type
 from backstream.vault.columns import ColumnStore
@@ -55,7 +55,7 @@ class TypedColumns:
     `old`: with columns of the state before the change.
     """
 
-    def __init__(self, reading: Reading, named: Iterable[str], *, old: bool) -> None:
+    def __init__(self, reading: TableReading, named: Iterable[str], *, old: bool) -> None:
         self._reading = reading
         self._new = {each.name: each for each in reading.columns.columns}
         self._old = {each.name + OLD: each for each in reading.columns.columns} if old else {}
@@ -92,7 +92,7 @@ def _attributes(columns: Mapping[str, Column], needed: frozenset[str]) -> frozen
     return frozenset(each.attribute for name, each in columns.items() if name in needed)
 
 
-def typed_rows(reading: Reading, images: Sequence[tuple[Row, bytes | None]], only: frozenset[str] | None = None) -> TypedRows:
+def typed_rows(reading: TableReading, images: Sequence[tuple[Row, bytes | None]], only: frozenset[str] | None = None) -> TypedRows:
     """Returns images in typed columns. One that is not an item in DynamoDB JSON is named, and has no values.
 
     `only`: these attributes; None for all.
@@ -106,7 +106,7 @@ def typed_rows(reading: Reading, images: Sequence[tuple[Row, bytes | None]], onl
         return typed([_sound(reading, row, image) for row, image in images], reading.columns)
 
 
-def _sound(reading: Reading, row: Row, image: bytes | None) -> Attributes:
+def _sound(reading: TableReading, row: Row, image: bytes | None) -> Attributes:
     if image is None:
         return {}
     try:
@@ -118,7 +118,7 @@ def _sound(reading: Reading, row: Row, image: bytes | None) -> Attributes:
     return found
 
 
-def learned(reading: Reading, rows: Sequence[Row], *, old: bool) -> ColumnSchema:
+def learned(reading: TableReading, rows: Sequence[Row], *, old: bool) -> ColumnSchema:
     """Returns the schema with a column for each attribute and type of these rows."""
     images = [(each, each.key if each.new is None else each.new) for each in rows]
     return typed_rows(reading, [*images, *((each, each.old) for each in rows if old)]).schema

@@ -41,7 +41,7 @@ class DrilledTogether(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class GroupDrillRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A drill of tables. `plan`: of each, for which `at` and `covered` are filled in; `covered`: checks signatures."""
 
     vaults: Mapping[str, TableVault]
@@ -51,7 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress = Silent()
 
 
-def drill_together(asked: Request) -> DrilledTogether:
+def drill_together(asked: GroupDrillRequest) -> DrilledTogether:
     """Drills all tables at one second, and reports. Raises one error, before anything is created, if any table refuses."""
     around, plan, began = asked.around, asked.plan, asked.around.clock.now()
     windows = {table: vault.window(began) for table, vault in asked.vaults.items()}
@@ -79,7 +79,7 @@ def drill_together(asked: Request) -> DrilledTogether:
     return _report(found, at, note, round(around.clock.now() - began, 3))
 
 
-def _moment(asked: Request, windows: Mapping[str, Window], now: float) -> tuple[int, str]:
+def _moment(asked: GroupDrillRequest, windows: Mapping[str, Window], now: float) -> tuple[int, str]:
     """Returns the second, and why it is not shown to be quiet. Without `at` it is a quiet one, if there is any."""
     if asked.plan.at is not None:
         return asked.plan.at, _why_not_quiet(asked, asked.plan.at, now)
@@ -99,7 +99,7 @@ def _moment(asked: Request, windows: Mapping[str, Window], now: float) -> tuple[
     return settled, ""
 
 
-def _why_not_quiet(asked: Request, at: int, now: float) -> str:
+def _why_not_quiet(asked: GroupDrillRequest, at: int, now: float) -> str:
     if at > now:
         return "it is in the future"
     try:

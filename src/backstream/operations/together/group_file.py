@@ -33,7 +33,7 @@ class _Mark(msgspec.Struct, omit_defaults=True):
     done: str = ""
 
 
-class Progress(msgspec.Struct):
+class GroupProgress(msgspec.Struct):
     """The tables that have begun to be written, and those that are done."""
 
     begun: set[str]
@@ -43,7 +43,7 @@ class Progress(msgspec.Struct):
 class GroupFile(Generic[Head]):
     """The file, held by this process alone. Safe to call from many threads. `done`: the tables that are done."""
 
-    def __init__(self, path: Path, file: BinaryIO, head: Head, progress: Progress) -> None:
+    def __init__(self, path: Path, file: BinaryIO, head: Head, progress: GroupProgress) -> None:
         self.path = path
         self.head = head
         self.begun, self.done = progress.begun, progress.done
@@ -56,7 +56,7 @@ class GroupFile(Generic[Head]):
         try:
             file = private_files.create(path)
             _hold(file, path)
-            made = cls(path, file, head, Progress(set(), set()))
+            made = cls(path, file, head, GroupProgress(set(), set()))
             made._write(msgspec.json.encode(head))
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -137,7 +137,7 @@ def find(text: str, folder: Path) -> Path | None:
     return path if path.exists() and path.name.startswith(_STEM) else None
 
 
-def load(path: Path, kind: type[Head]) -> tuple[Head, Progress, int]:
+def load(path: Path, kind: type[Head]) -> tuple[Head, GroupProgress, int]:
     """Returns the request, the progress, and the bytes of whole lines. Raises UsageError if it is no such file."""
     try:
         with private_files.opened(path) as file:
@@ -151,7 +151,7 @@ def load(path: Path, kind: type[Head]) -> tuple[Head, Progress, int]:
     begun: set[str] = set()
     for each in marks:
         begun = (begun | {each.begun}) - {each.withdrawn}
-    return head, Progress(begun - {""}, {each.done for each in marks} - {""}), sum(map(len, lines))
+    return head, GroupProgress(begun - {""}, {each.done for each in marks} - {""}), sum(map(len, lines))
 
 
 def _hold(file: BinaryIO, path: Path) -> None:

@@ -59,7 +59,7 @@ def quiet(vaults: Mapping[str, TableVault], at: int, now: float, memory: Memory)
     Raises Refused if there is none within an hour, and Damaged if something cannot be read.
     """
     for back in BACK:
-        found = {table: _Table(vault, at - back, at + 1, now, memory) for table, vault in vaults.items()}
+        found = {table: _ChangedSeconds(vault, at - back, at + 1, now, memory) for table, vault in vaults.items()}
         for second in range(at, at - back, -1):
             if not any(each.may_change_in(second + 1) for each in found.values()):
                 return Quiet(
@@ -76,7 +76,7 @@ def quiet(vaults: Mapping[str, TableVault], at: int, now: float, memory: Memory)
     )
 
 
-class _Table:
+class _ChangedSeconds:
     """The seconds of one table in which something changed, after `since` and up to `until`."""
 
     def __init__(self, vault: TableVault, since: int, until: int, now: float, memory: Memory) -> None:

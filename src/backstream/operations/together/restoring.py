@@ -34,7 +34,7 @@ class TableTask(msgspec.Struct, frozen=True):
     restore: str
 
 
-class RestoreHead(msgspec.Struct, frozen=True, kw_only=True):
+class GroupRestoreHead(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a run. `at`: the second that is restored; `asked`: the one that was asked for; `words`: the selection."""
 
     run: str
@@ -87,7 +87,7 @@ class RestoredTogether(msgspec.Struct, frozen=True, kw_only=True):
     estimated_seconds: float = 0.0
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class GroupRestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a run. `max_units`: write units a second, of all tables together; `covered`: checks a vault's signatures.
 
     `notice` receives the command that resumes the run, before the first write.
@@ -106,32 +106,32 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     warnings: Sequence[str] = ()
 
 
-def head_of(words: Sequence[str], targets: Mapping[str, str], at: int, asked: int, **how: object) -> RestoreHead:
+def head_of(words: Sequence[str], targets: Mapping[str, str], at: int, asked: int, **how: object) -> GroupRestoreHead:
     """Returns the request of a new run."""
     tasks = [TableTask(table, target, private_files.token()) for table, target in targets.items()]
     in_place = all(table == target for table, target in targets.items())
-    return RestoreHead(run=private_files.token(), words=words, at=at, asked=asked, in_place=in_place, tasks=tasks, **how)  # type: ignore[arg-type]
+    return GroupRestoreHead(run=private_files.token(), words=words, at=at, asked=asked, in_place=in_place, tasks=tasks, **how)  # type: ignore[arg-type]
 
 
-def restore(head: RestoreHead, asked: Request) -> RestoredTogether:
+def restore(head: GroupRestoreHead, asked: GroupRestoreRequest) -> RestoredTogether:
     """Restores all tables to one moment. Raises one error, and touches nothing, if any table refuses."""
-    return _Run(head, asked, None).run()
+    return _RestoreRun(head, asked, None).run()
 
 
-def resume(path: Path, asked: Request) -> RestoredTogether:
+def resume(path: Path, asked: GroupRestoreRequest) -> RestoredTogether:
     """Continues a run that was interrupted, or that left something. Tables that are done stay as they are."""
-    held = GroupFile.reopen(path, RestoreHead)
+    held = GroupFile.reopen(path, GroupRestoreHead)
     try:
         if len(held.done) == len(held.head.tasks):
             raise UsageError(f"all tables of {path} are restored: nothing is left to resume")
         beside = msgspec.structs.replace(asked.around, folder=path.parent)  # the tables' own files are there
-        return _Run(held.head, msgspec.structs.replace(asked, around=beside), held).run()
+        return _RestoreRun(held.head, msgspec.structs.replace(asked, around=beside), held).run()
     finally:
         held.close()
 
 
-class _Run:
-    def __init__(self, head: RestoreHead, asked: Request, held: GroupFile[RestoreHead] | None) -> None:
+class _RestoreRun:
+    def __init__(self, head: GroupRestoreHead, asked: GroupRestoreRequest, held: GroupFile[GroupRestoreHead] | None) -> None:
         self._head = head
         self._asked = asked
         self._held = held
@@ -328,7 +328,7 @@ def _is_done(report: Restored) -> bool:
 
 def undo_paths(path: Path) -> list[tuple[str, Path]]:
     """Returns the tables of a run in place with the files of what each has written. UsageError if there is nothing to undo."""
-    head, _, _ = group_file.load(path, RestoreHead)
+    head, _, _ = group_file.load(path, GroupRestoreHead)
     if not head.in_place:
         raise UsageError(f"{path} restored into new tables: there is nothing to undo", hint="Delete the new tables.")
     found = [(each.table, restoring.undo_path_for(each.restore, path.parent)) for each in head.tasks]

@@ -14,7 +14,7 @@ from backstream.operations import revert as reverting
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.writer import Budget
 from backstream.operations.restore.targets.probe import probe
-from backstream.operations.revert import Around, OnConflict, Plan, Request, Reverted, Writing, deletes
+from backstream.operations.revert import Around, OnConflict, Plan, Reverted, RevertRequest, Writing, deletes
 from backstream.operations.revert.applying import Standing, plan_path_for
 from backstream.operations.together import group_file
 from backstream.operations.together.group_file import GroupFile
@@ -31,7 +31,7 @@ class RevertTask(msgspec.Struct, frozen=True):
     writes: int
 
 
-class RevertHead(msgspec.Struct, frozen=True, kw_only=True):
+class GroupRevertHead(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a run. `words`: the selection of tables; `since`, `until`: the window (ISO 8601)."""
 
     run: str
@@ -77,13 +77,13 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     notice: Callable[[str], None] = lambda _: None
 
 
-Asked = Mapping[str, tuple[TableVault, Request]]
+Asked = Mapping[str, tuple[TableVault, RevertRequest]]
 Ask = Callable[[RevertedTogether], bool]
 
 
 def revert(asked: Asked, words: Sequence[str], ways: Ways, *, dry_run: bool, ask: Ask) -> RevertedTogether:
     """Plans all, asks, and carries out all. Raises one error, and touches nothing, if any table refuses."""
-    run = _Run(list(asked), ways)
+    run = _RevertRun(list(asked), ways)
     plans: dict[str, Plan] = {}
     agreed = False
     try:
@@ -103,22 +103,22 @@ def revert(asked: Asked, words: Sequence[str], ways: Ways, *, dry_run: bool, ask
 
 def resume(path: Path, ways: Ways, *, into_another: bool) -> RevertedTogether:
     """Continues a run that was interrupted, or that left something."""
-    held = GroupFile.reopen(path, RevertHead)
+    held = GroupFile.reopen(path, GroupRevertHead)
     try:
         ways = msgspec.structs.replace(ways, folder=path.parent)  # the tables' own files are there
-        return _Run([each.table for each in held.head.tasks], ways).go_on(held, into_another=into_another)
+        return _RevertRun([each.table for each in held.head.tasks], ways).go_on(held, into_another=into_another)
     finally:
         held.close()
 
 
 def undo(path: Path, ways: Ways, *, live: bool, into_another: bool) -> dict[str, Reverted]:
     """Takes back what a run has written, once each journal and each table was looked at."""
-    head, _, _ = group_file.load(path, RevertHead)
+    head, _, _ = group_file.load(path, GroupRevertHead)
     journals = {each.table: reverting.path_for(each.revert, path.parent) for each in head.tasks}
     journals = {table: each for table, each in journals.items() if each.exists()}
     if not journals:
         raise UsageError(f"{path} has written nothing: there is nothing to undo")
-    run = _Run(list(journals), ways)
+    run = _RevertRun(list(journals), ways)
 
     def take_back(table: str, *, live: bool) -> Reverted:
         return reverting.undo(journals[table], run.around(table), run.writing, live=live, into_another=into_another)
@@ -135,7 +135,7 @@ def undo(path: Path, ways: Ways, *, live: bool, into_another: bool) -> dict[str,
     return {table: each for table, each in undone.items() if isinstance(each, Reverted)}
 
 
-class _Run:
+class _RevertRun:
     def __init__(self, tables: Sequence[str], ways: Ways) -> None:
         self._tables = tables
         self._ways = ways
@@ -186,7 +186,7 @@ class _Run:
             raise refused(refusals or nothing, len(asked), "reverted")
         return [error.message for error in nothing.values()]
 
-    def _plan_one(self, table: str, vault: TableVault, request: Request, plans: dict[str, Plan], *, dry_run: bool) -> None:
+    def _plan_one(self, table: str, vault: TableVault, request: RevertRequest, plans: dict[str, Plan], *, dry_run: bool) -> None:
         around, name = self.around(table), private_files.token()
         path = plan_path_for(name, self._ways.folder)
         plans[table] = made = reverting.plan(vault, request, around, path, name=name, max_units=self.writing.max_units)
@@ -212,7 +212,7 @@ class _Run:
         """Writes what the plans say."""
         tasks = [RevertTask(table, made.head.id, made.counts.written) for table, made in plans.items()]
         some = next(iter(plans.values())).head
-        head = RevertHead(run=private_files.token(), words=words, since=some.since, until=some.until, tasks=tasks)
+        head = GroupRevertHead(run=private_files.token(), words=words, since=some.since, until=some.until, tasks=tasks)
         held = GroupFile.begin(group_file.path_for(head.run, self._ways.folder), head)
         self._ways.notice(f"{_command('resume', held.path)}; or take back what it has done with: {_command('undo', held.path)}")
 
@@ -221,7 +221,7 @@ class _Run:
 
         return self._end(held, self.all(list(plans), execute, self._ways.on_failure), notes)
 
-    def go_on(self, held: GroupFile[RevertHead], *, into_another: bool) -> RevertedTogether:
+    def go_on(self, held: GroupFile[GroupRevertHead], *, into_another: bool) -> RevertedTogether:
         """Continues with the tables that are not done."""
         for each in held.head.tasks:
             if each.table not in held.done and self._is_over(each):
@@ -240,7 +240,7 @@ class _Run:
 
         return self._end(held, self.all(list(left), one, self._ways.on_failure), [])
 
-    def _execute(self, held: GroupFile[RevertHead], table: str, made: Plan) -> Reverted:
+    def _execute(self, held: GroupFile[GroupRevertHead], table: str, made: Plan) -> Reverted:
         """Carries out a plan, and notes in the run's file that its journal is there, or that it is not any more."""
         around = msgspec.structs.replace(self.around(table), notice=lambda _: held.begins(table))
         try:
@@ -258,7 +258,7 @@ class _Run:
     # --- the report ---
 
     def _end(
-        self, held: GroupFile[RevertHead], found: Mapping[str, Reverted | BackstreamError], notes: Sequence[str]
+        self, held: GroupFile[GroupRevertHead], found: Mapping[str, Reverted | BackstreamError], notes: Sequence[str]
     ) -> RevertedTogether:
         done = {table: each for table, each in found.items() if isinstance(each, Reverted)}
         for table, each in done.items():

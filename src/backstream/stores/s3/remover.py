@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstream.boto_errors import boto_errors
 from backstream.errors import AccessDenied, Failed, MissingObject, Unavailable
-from backstream.ports import Lock, ObjectVersion, Removal
+from backstream.ports import ObjectVersion, Removal, VersionLock
 from backstream.stores.s3.api import Terms
 from backstream.stores.s3.boto import of_bucket
 from backstream.stores.s3.failures import ErrorAnswer, named, of_answer, subject
@@ -90,7 +90,7 @@ class S3Remover:
             return None if isinstance(found, MissingObject) else found
         return None
 
-    def _lock_behind(self, version: ObjectVersion, refusal: Failed | None) -> Lock | None:
+    def _lock_behind(self, version: ObjectVersion, refusal: Failed | None) -> VersionLock | None:
         """Returns the lock that explains a refusal; None if there was no refusal. Raises the refusal if no lock explains it."""
         if refusal is None:
             return None
@@ -99,14 +99,14 @@ class S3Remover:
             raise _explained(refusal)
         return lock
 
-    def lock_of(self, version: ObjectVersion) -> Lock | None:
+    def lock_of(self, version: ObjectVersion) -> VersionLock | None:
         where = {**self._place(), "Key": self._root + version.name, "VersionId": version.version}
         # HeadObject tells both, to who may ask for them: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         found = self._asked(lambda: self._client.head_object(**where))
         if found.get("ObjectLockLegalHoldStatus") == "ON":
-            return Lock()
+            return VersionLock()
         until = found.get("ObjectLockRetainUntilDate")
-        return Lock(until.timestamp()) if until is not None and until.timestamp() > self._now() else None
+        return VersionLock(until.timestamp()) if until is not None and until.timestamp() > self._now() else None
 
     def _asked(self, ask: Callable[[], Any]) -> Mapping[str, Any]:
         """Returns an answer about locks; an empty one if there is none, if the server knows no locks, or if nobody may ask."""

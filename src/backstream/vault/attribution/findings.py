@@ -83,13 +83,13 @@ class KeptFinding(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.stream, int(self.sequence)
 
     @property
-    def found(self) -> Found:
+    def found(self) -> FindingSummary:
         """Returns the short form, for readers of many findings."""
         event = "" if self.call is None else self.call.event_id or self.call.request_id
-        return Found(self.actor, self.names, event, self.fitting, self.settled, self.delivered)
+        return FindingSummary(self.actor, self.names, event, self.fitting, self.settled, self.delivered)
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class FindingSummary(msgspec.Struct, frozen=True, gc=False):
     """A finding without its call; see `KeptFinding`. `event` is the id of the call's event, empty if it is not certain."""
 
     actor: str | None
@@ -104,12 +104,12 @@ class Found(msgspec.Struct, frozen=True, gc=False):
         """The rank of a finding: it grows with the evidence read."""
         return self.settled, self.delivered
 
-    def says(self, other: Found) -> bool:
+    def says(self, other: FindingSummary) -> bool:
         """True if another finding says the same of the change."""
         return (self.actor, self.names, self.event, self.fitting) == (other.actor, other.names, other.event, other.fitting)
 
 
-def better(one: Found | None, other: Found) -> Found:
+def better(one: FindingSummary | None, other: FindingSummary) -> FindingSummary:
     """Returns the better of two findings on a change. If neither is better, returns one that names nobody."""
     if one is None or one.rank < other.rank:
         return other
@@ -143,19 +143,19 @@ class AttributionStore:
         self._has_looked = False
         self._days: dict[int, _Day] = {}
         self._unreadable: dict[str, Damaged] = {}
-        self._at_hand: OrderedDict[str, tuple[Mapping[tuple[str, int], Found], int]] = OrderedDict()
+        self._at_hand: OrderedDict[str, tuple[Mapping[tuple[str, int], FindingSummary], int]] = OrderedDict()
         self._held = 0
 
     # --- reading ---
 
-    def of(self, stream: str, sequence: str, micros: int, damaged: Callable[[Damaged], None] = raising) -> Found | None:
+    def of(self, stream: str, sequence: str, micros: int, damaged: Callable[[Damaged], None] = raising) -> FindingSummary | None:
         """Returns the finding that counts for one change; None if there is none.
 
         `damaged` receives the error of each unreadable object, with its name; if it returns, the others count. Costs a LIST for
         each requested day and a GET for each object, or one LIST if there are no findings at all.
         """
         second = micros // MICROS
-        best: Found | None = None
+        best: FindingSummary | None = None
         day = self._of_day(second)
         for error in day.damage:
             damaged(error)
@@ -219,7 +219,7 @@ class AttributionStore:
             raise foreign from error
         return _Listed(found, first, last)
 
-    def _read(self, listed: _Listed) -> Mapping[tuple[str, int], Found]:
+    def _read(self, listed: _Listed) -> Mapping[tuple[str, int], FindingSummary]:
         name = listed.found.name
         if name in self._unreadable:
             raise self._unreadable[name]
@@ -244,7 +244,7 @@ class AttributionStore:
             self._unreadable[found.name] = error
             raise
 
-    def _slim(self, kept: Sequence[KeptFinding]) -> tuple[Mapping[tuple[str, int], Found], int]:
+    def _slim(self, kept: Sequence[KeptFinding]) -> tuple[Mapping[tuple[str, int], FindingSummary], int]:
         """Returns an object's findings, with equal texts shared, because there are few actors, and as how many they weigh."""
         same: dict[object, object] = {}
 
@@ -253,7 +253,9 @@ class AttributionStore:
 
         found = ((each.change, each.found) for each in kept)
         slim = {
-            (once(stream), number): Found(once(one.actor), once(one.names), one.event, one.fitting, one.settled, one.delivered)
+            (once(stream), number): FindingSummary(
+                once(one.actor), once(one.names), one.event, one.fitting, one.settled, one.delivered
+            )
             for (stream, number), one in found
         }
         texts = [text for each in same if each is not None for text in (each if isinstance(each, tuple) else (str(each),))]

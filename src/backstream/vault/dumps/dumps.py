@@ -52,7 +52,7 @@ class Compression(enum.StrEnum):
         return bytes(lines) if self is Compression.NONE else Codec(self.value).compress(lines)
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class DumpManifest(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of `manifest.json`. Times are ISO 8601, UTC. `description` is DescribeTable's `Table` at the start of the dump,
     from which such a table can be created.
 
@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 class Dump(DataFiles):
     """Reads a complete dump: `manifest` describes it, and `images` reads one of its `files`."""
 
-    def __init__(self, store: Files, manifest: Manifest, *, checksums: bool = True) -> None:
+    def __init__(self, store: Files, manifest: DumpManifest, *, checksums: bool = True) -> None:
         super().__init__(store, checksums=checksums)
         self.manifest = manifest
 
@@ -149,7 +149,7 @@ class DumpWriter:
             self._write(f"{DATA}{0:04d}-{1:08d}{self.compression.suffix}", bytearray(), 0)
         self.files.sort(key=lambda each: each.name)
 
-    def complete(self, manifest: Manifest) -> None:
+    def complete(self, manifest: DumpManifest) -> None:
         """Completes the dump. Raises Failed if somebody else has begun another one in the same place meanwhile."""
         if _found(self._store, STARTED) != self._id.encode():
             raise Failed(
@@ -192,4 +192,4 @@ def _found(store: Files, name: str) -> bytes | None:
         return None
 
 
-_manifest = msgspec.json.Decoder(Manifest)
+_manifest = msgspec.json.Decoder(DumpManifest)

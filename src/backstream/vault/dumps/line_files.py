@@ -64,7 +64,7 @@ def _decompressed(store: RangedFiles, file: ListedObject) -> Iterator[bytes]:
         raise UsageError(f"{store.url}/{file.name} is {what}, which cannot be read", hint="Convert it to text or gzip first.")
     if begin.startswith(ZSTD):
         return decompression.zstd(store.get(file.name).body)
-    raw = _Pieces(store, file)
+    raw = _RangedFile(store, file)
     if begin.startswith(GZIP):
         return _blocks(gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)))
     if begin.startswith(BZIP2):
@@ -89,7 +89,7 @@ def _inflated(raw: io.RawIOBase) -> Iterator[bytes]:
         raise EOFError("it ends within the compressed data")
 
 
-class _Pieces(io.RawIOBase):
+class _RangedFile(io.RawIOBase):
     """A file that is read by ranges."""
 
     def __init__(self, store: RangedFiles, file: ListedObject) -> None:

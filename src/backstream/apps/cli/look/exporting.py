@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backstream.operations.export.run import Exported
 
 
-class Format(enum.StrEnum):
+class ExportFormat(enum.StrEnum):
     """The format of an export."""
 
     PARQUET = "parquet"
@@ -39,7 +39,9 @@ def export(
             help="s3://bucket/prefix or file:///folder (Iceberg: the warehouse). With --changes also the last second.",
         ),
     ] = None,
-    format_: Annotated[Format, Option("--format", metavar="parquet|iceberg", help="Files, or an Iceberg table.")] = Format.PARQUET,
+    format_: Annotated[
+        ExportFormat, Option("--format", metavar="parquet|iceberg", help="Files, or an Iceberg table.")
+    ] = ExportFormat.PARQUET,
     changes: Annotated[bool, Option("--changes", help="Every change after --from, up to the second --to.")] = False,
     since: Annotated[str | None, Option("--from", metavar="MOMENT", help="With --changes.", show_default=False)] = None,
     at: Annotated[str | None, Option("--at", metavar="MOMENT", help="Every item at this second.", show_default=False)] = None,
@@ -85,12 +87,12 @@ def export(
         "--catalog-property": catalog_property,
         "--remove-orphans": remove_orphans,
     }
-    if format_ is Format.PARQUET and (wrong := [name for name, given in for_iceberg.items() if given]):
+    if format_ is ExportFormat.PARQUET and (wrong := [name for name, given in for_iceberg.items() if given]):
         raise UsageError(f"{', '.join(wrong)}: only with --format iceberg")
     _check_words(changes=changes or follow, since=since, at=at, needs_from=not follow)
     backup = library.open(vault).table(table)
     scales = _scales(scale or ())
-    if format_ is Format.ICEBERG:
+    if format_ is ExportFormat.ICEBERG:
         lake = lakes.Lake(url, catalog, as_, dict(_pair(each) for each in catalog_property or ()))
         with ProgressBar() as bar:
             if at is not None:

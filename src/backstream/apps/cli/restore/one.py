@@ -27,6 +27,7 @@ from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.model import moment, moment_arguments
 from backstream.model.counts import counted
+from backstream.operations.bulk.progress import Progress
 from backstream.operations.restore import Failure, Planned, Restored
 from backstream.operations.restore.plan import Sampled
 
@@ -39,73 +40,13 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
     if words.undo is not None:
         return _undo(backup, words.undo, words)
     held = words.from_parquet or words.from_file
-    if held is not None:
-        _check_dump_words(
-            "--from-file" if words.from_parquet is None else "--from-parquet",
-            from_file=None if words.from_parquet is None else words.from_file,
-            at=words.at if words.from_parquet is not None else None,
-            resume=words.resume,
-            tenant=words.tenant,
-            key=words.key,
-            keys=words.keys,
-            changed_between=words.changed_between,
-            settings_only=words.settings_only or None,
-            into_another=words.into_another if words.from_parquet is not None else None,
-            delete_unknown=words.delete_unknown,
-            expect_deletes=words.expect_deletes,
-            via=words.via,
-        )
-    else:
-        _check_words(words.at, words.resume, words.via)
+    _check_source(words)
     _check_file_words(words)
     tell = Resumption()
 
     def run(*, dry_run: bool) -> Restored:
         with ProgressBar() as bar:
-            if words.resume is not None:
-                return backup.resume(
-                    words.resume,
-                    dry_run=dry_run,
-                    patience=words.patience,
-                    max_write_units=words.max_write_units,
-                    force=words.force,
-                    into_another=words.into_another,
-                    delete_unknown=words.delete_unknown,
-                    expect_deletes=words.expect_deletes,
-                    accept_settings=words.accept_settings,
-                    progress=bar,
-                    notice=tell,
-                )
-            if words.from_parquet is not None:
-                return backup.restore_export(words.from_parquet, dry_run=dry_run, progress=bar, **_of_held(words))
-            if words.from_file is not None:
-                return backup.restore_dump(words.from_file, dry_run=dry_run, progress=bar, **_of_file(words), **_of_held(words))
-            return backup.restore(
-                at=words.at or "",
-                to=words.to,
-                in_place=words.in_place,
-                to_file=words.to_file,
-                keys=words.key or (),
-                keys_file=words.keys,
-                changed_between=words.changed_between,
-                tenant=words.tenant,
-                partition=words.partition,
-                where=words.where,
-                indexes=not words.no_indexes,
-                settings_only=words.settings_only,
-                accept_settings=words.accept_settings,
-                dry_run=dry_run,
-                allow_gap=words.allow_gap,
-                patience=words.patience,
-                max_write_units=words.max_write_units,
-                force=words.force,
-                into_another=words.into_another,
-                delete_unknown=words.delete_unknown,
-                expect_deletes=words.expect_deletes,
-                via=words.via,
-                progress=bar,
-                notice=tell,
-            )
+            return _restored(backup, words, dry_run=dry_run, progress=bar, notice=tell)
 
     if words.in_place and not words.dry_run and not words.yes and words.via is Via.WRITES:
         _agree(table, words, held, run)
@@ -116,8 +57,78 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
         raise
 
 
+def _check_source(words: RestoreWords) -> None:
+    """Checks that no option is given which the source cannot have."""
+    if words.from_parquet is None and words.from_file is None:
+        _check_words(words.at, words.resume, words.via)
+        return
+    _check_dump_words(
+        "--from-file" if words.from_parquet is None else "--from-parquet",
+        from_file=None if words.from_parquet is None else words.from_file,
+        at=words.at if words.from_parquet is not None else None,
+        resume=words.resume,
+        tenant=words.tenant,
+        key=words.key,
+        keys=words.keys,
+        changed_between=words.changed_between,
+        settings_only=words.settings_only or None,
+        into_another=words.into_another if words.from_parquet is not None else None,
+        delete_unknown=words.delete_unknown,
+        expect_deletes=words.expect_deletes,
+        via=words.via,
+    )
+
+
+def _restored(backup: TableBackup, words: RestoreWords, *, dry_run: bool, progress: Progress, notice: Resumption) -> Restored:
+    """Restores from the source that the words name: an earlier restore's file, an export, other files, or the vault."""
+    if words.resume is not None:
+        return backup.resume(
+            words.resume,
+            accept_settings=words.accept_settings,
+            dry_run=dry_run,
+            progress=progress,
+            notice=notice,
+            **_of_writes(words),
+            **_of_deletes(words),
+        )
+    if words.from_parquet is not None:
+        return backup.restore_export(words.from_parquet, dry_run=dry_run, progress=progress, **_of_held(words))
+    if words.from_file is not None:
+        return backup.restore_dump(words.from_file, dry_run=dry_run, progress=progress, **_of_file(words), **_of_held(words))
+    return backup.restore(
+        at=words.at or "",
+        keys=words.key or (),
+        keys_file=words.keys,
+        changed_between=words.changed_between,
+        tenant=words.tenant,
+        indexes=not words.no_indexes,
+        settings_only=words.settings_only,
+        accept_settings=words.accept_settings,
+        via=words.via,
+        dry_run=dry_run,
+        progress=progress,
+        notice=notice,
+        **_of_held(words),
+        **_of_deletes(words),
+    )
+
+
+def _of_writes(words: RestoreWords) -> dict[str, Any]:
+    """Returns how the rows are written."""
+    return {"patience": words.patience, "max_write_units": words.max_write_units, "force": words.force}
+
+
+def _of_deletes(words: RestoreWords) -> dict[str, Any]:
+    """Returns what a restore in place may touch."""
+    return {
+        "into_another": words.into_another,
+        "delete_unknown": words.delete_unknown,
+        "expect_deletes": words.expect_deletes,
+    }
+
+
 def _of_held(words: RestoreWords) -> dict[str, Any]:
-    """Returns the options that a dump and an export have in common."""
+    """Returns the options that every source of rows has."""
     return {
         "to": words.to,
         "in_place": words.in_place,
@@ -125,9 +136,7 @@ def _of_held(words: RestoreWords) -> dict[str, Any]:
         "partition": words.partition,
         "where": words.where,
         "allow_gap": words.allow_gap,
-        "patience": words.patience,
-        "max_write_units": words.max_write_units,
-        "force": words.force,
+        **_of_writes(words),
     }
 
 

@@ -11,16 +11,17 @@ from backstream.apps import deploy, finding_streams, library, publishing
 from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import ALL, Vault
 from backstream.apps.cli.output import notice
-from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, Format, Lock, LockMode
+from backstream.apps.deploy import AlarmsPer, Architecture, ChangeSource, Choices, TemplateFormat
 from backstream.apps.deploy.choices import streams_by_table
 from backstream.apps.selection.selecting import Among
 from backstream.apps.selection.table_selection import TableSelection
 from backstream.errors import UsageError
 from backstream.model import objectives, request_settings
+from backstream.model.object_lock import LockMode, ObjectLock
 from backstream.operations.replicate import Deletes
 
 USUAL = Choices()
-FILES = {Format.YAML: "backstream.yaml", Format.JSON: "backstream.json", Format.HCL: "main.tf"}
+FILES = {TemplateFormat.YAML: "backstream.yaml", TemplateFormat.JSON: "backstream.json", TemplateFormat.HCL: "main.tf"}
 
 
 class Language(StrEnum):
@@ -250,20 +251,20 @@ def template(
     notice(f"template: {path}")
 
 
-def _format(language: Language, *, json: bool) -> Format:
+def _format(language: Language, *, json: bool) -> TemplateFormat:
     if language is Language.CLOUDFORMATION:
-        return Format.JSON if json else Format.YAML
+        return TemplateFormat.JSON if json else TemplateFormat.YAML
     if json:
         raise UsageError("Terraform's template is HCL, not JSON", hint="Leave --json out.")
-    return Format.HCL
+    return TemplateFormat.HCL
 
 
-def _check_moved(format_: Format, choices: Choices) -> None:
-    if choices.moved and (format_ is not Format.HCL or not choices.tables):
+def _check_moved(format_: TemplateFormat, choices: Choices) -> None:
+    if choices.moved and (format_ is not TemplateFormat.HCL or not choices.tables):
         raise UsageError("only Terraform's resources of named tables move", hint="Leave --moved out.")
 
 
-def _lock(mode: LockMode | None, days: int | None) -> Lock | None:
+def _lock(mode: LockMode | None, days: int | None) -> ObjectLock | None:
     if (mode is None) != (days is None):
         raise UsageError("Object Lock needs a mode and a time", hint="Give both --object-lock and --lock-days.")
-    return None if mode is None or days is None else Lock(mode, days)
+    return None if mode is None or days is None else ObjectLock(mode, days)

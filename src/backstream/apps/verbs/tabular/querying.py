@@ -137,7 +137,7 @@ def open_session(
         raise NotFound(f"no table is in {config.url}", hint="`backstream init TABLE` begins with one.")
     memory, now = config.memory, config.clock.now()
     half = Memory(memory.total // 2)
-    reading_of: Callable[..., Any] = import_module(f"{SQL}.reading").Reading
+    reading_of: Callable[..., Any] = import_module(f"{SQL}.reading").TableReading
     columns_of: Callable[..., Any] = import_module(f"{SQL}.typed").kept
     notes, damaged = list[str](), list[str]()
     readings = {}

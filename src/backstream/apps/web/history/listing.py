@@ -9,7 +9,7 @@ import msgspec
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.history.timeline import Counted, until_of
 from backstream.engine.local.memory import Memory
-from backstream.errors import NotFound, UsageError
+from backstream.errors import NothingMatches, UsageError
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, SeenChange
 from backstream.operations.changes.sorting import Rank, rank
 from backstream.operations.inspect.actors import ActorClaim
@@ -68,10 +68,10 @@ def page(
     memory: Memory,
 ) -> ChangePage:
     """Returns the changes after a cursor."""
-    return _Reading(vault, span, criteria, _rank(cursor), counted, ChangesContext(clock, memory), token).page()
+    return _PageReader(vault, span, criteria, _rank(cursor), counted, ChangesContext(clock, memory), token).page()
 
 
-class _Reading:
+class _PageReader:
     def __init__(
         self,
         vault: TableVault,
@@ -120,6 +120,6 @@ class _Reading:
                     self._found.append(Listed(seen, changes.actors.first(seen)))
                     if len(self._found) > SIZE:
                         break
-        except NotFound:
+        except NothingMatches:
             pass  # nothing of this piece matches; the next one may
         self._notes += [f"not read: {each}" for each in changes.warnings]

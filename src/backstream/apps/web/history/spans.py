@@ -14,7 +14,7 @@ WHOLE = 2 * USUAL  # of a history that is shorter all is shown
 MARGIN = 60
 
 
-class Span(msgspec.Struct, frozen=True):
+class ShownWindow(msgspec.Struct, frozen=True):
     """The changes after second `since`, up to and including `until`.
 
     `first`, `last`: the whole range of changes; None if there are none.
@@ -38,16 +38,16 @@ class Span(msgspec.Struct, frozen=True):
             **{name: value for name, value in more.items() if value},
         }
 
-    def moved(self, part: float, zoom: float) -> Span:
+    def moved(self, part: float, zoom: float) -> ShownWindow:
         """Returns the same, moved by a part of its length, and that many times as long around its middle."""
         length = self.until - self.since
         middle = self.since + length / 2 + part * length
         half = max(0.5, length * zoom / 2)
         since = max(0, int(middle - half))
-        return Span(since, max(since + 1, int(middle + half)), self.first, self.last)
+        return ShownWindow(since, max(since + 1, int(middle + half)), self.first, self.last)
 
 
-def span_of(vault: TableVault, since: str, until: str, now: float, reach: tuple[int, int] | None) -> Span:
+def span_of(vault: TableVault, since: str, until: str, now: float, reach: tuple[int, int] | None) -> ShownWindow:
     """Returns the window of an address.
 
     `reach`: the seconds of the first and the last change. Raises UsageError if it is invalid.
@@ -60,7 +60,7 @@ def span_of(vault: TableVault, since: str, until: str, now: float, reach: tuple[
             f"the window ends before it begins: {moment.iso(begin)} to {moment.iso(end)}",
             hint="A window holds the changes made after its first moment, up to and including its last one.",
         )
-    return Span(begin, end, first, last)
+    return ShownWindow(begin, end, first, last)
 
 
 def _end(until: str, now: float, last: int | None) -> int:

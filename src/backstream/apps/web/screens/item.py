@@ -21,7 +21,7 @@ COLUMNS = 12  # versions side by side
 MOST = 10**9
 
 
-class Column(msgspec.Struct, frozen=True):
+class VersionColumn(msgspec.Struct, frozen=True):
     """One version. `number`: from 1, the oldest; `cells`: value and change, by attribute; `exists`: not deleted."""
 
     number: int
@@ -39,7 +39,7 @@ class Versions(msgspec.Struct, frozen=True):
     """Some of an item's versions, oldest first. `first`: the number of the first one; `total`: the number of all."""
 
     names: list[str]
-    columns: list[Column]
+    columns: list[VersionColumn]
     first: int
     total: int
 
@@ -98,7 +98,7 @@ def versions(site: Site, vault: TableVault, found: list[ItemVersion], upto: int,
     first = max(1, end - COLUMNS + 1)
     chosen = found[first - 1 : end]
     before = site.privacy.attributes(bytes(found[first - 2].image)) if first > 1 else {}
-    columns, names = list[Column](), dict.fromkeys(before)
+    columns, names = list[VersionColumn](), dict.fromkeys(before)
     for number, version in enumerate(chosen, first):
         after = site.privacy.attributes(bytes(version.image))
         names |= dict.fromkeys(after)
@@ -117,11 +117,11 @@ def _column(
     after: dict[str, ShownValue],
     *,
     typed: bool,
-) -> Column:
+) -> VersionColumn:
     kinds = {name: differences.kind_of(before.get(name), after.get(name)) for name in {**before, **after}}
     claims = site.privacy.claims(vault.catalog, version.actors)
     exists = bytes(version.image) != b"null"
-    return Column(
+    return VersionColumn(
         number=number,
         time=version.time,
         event=version.event,

@@ -12,7 +12,7 @@ from backstream.apps.web import command_lines, selection
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.differences import Line, lines
 from backstream.apps.web.history import kinds, listing, timeline, timeline_chart
-from backstream.apps.web.history.spans import Span, span_of
+from backstream.apps.web.history.spans import ShownWindow, span_of
 from backstream.apps.web.history.timeline import Bar, Counted
 from backstream.apps.web.history.timeline_chart import Mark
 from backstream.apps.web.screens.tables import problems
@@ -33,7 +33,7 @@ DRILLS = 30
 class View(msgspec.Struct, frozen=True):
     """The contents of the table's page besides its status."""
 
-    span: Span
+    span: ShownWindow
     step: int
     bars: list[Bar]
     marks: list[Mark]
@@ -54,7 +54,7 @@ class ChangeRow(msgspec.Struct, frozen=True):
     note: str
 
 
-def base_url(table: str, span: Span, sel: str, **more: str) -> str:
+def base_url(table: str, span: ShownWindow, sel: str, **more: str) -> str:
     """Returns the address of a window of a table."""
     return f"/t/{quote(table)}?{urlencode(span.query(sel=sel, **more))}"
 
@@ -117,7 +117,7 @@ async def table(site: Site, request: Request) -> Response:
         sel=sel,
         query=query,
         moves=_moves(name, span, sel),
-        rows=[(each, base_url(name, Span(each.since - 1, each.until), sel)) for each in view.bars if round(each.count)],
+        rows=[(each, base_url(name, ShownWindow(each.since - 1, each.until), sel)) for each in view.bars if round(each.count)],
         can_count=view.about <= kinds.MOST,
         most=kinds.MOST,
         commands=[_command(site, name, span, chosen, "--summary"), site.command("status", name)],
@@ -138,7 +138,7 @@ async def facts(site: Site, request: Request) -> Response:
     )
 
 
-def _moves(name: str, span: Span, sel: str) -> list[tuple[str, str]]:
+def _moves(name: str, span: ShownWindow, sel: str) -> list[tuple[str, str]]:
     moves = [
         ("Earlier", span.moved(-0.8, 1.0)),
         ("Later", span.moved(0.8, 1.0)),
@@ -146,11 +146,11 @@ def _moves(name: str, span: Span, sel: str) -> list[tuple[str, str]]:
         ("Zoom out", span.moved(0.0, 4.0)),
     ]
     if span.first is not None and span.last is not None:
-        moves.append(("Everything", Span(span.first - 1, max(span.last, span.first) + 1)))
+        moves.append(("Everything", ShownWindow(span.first - 1, max(span.last, span.first) + 1)))
     return [(words, base_url(name, each, sel)) for words, each in moves]
 
 
-def _command(site: Site, name: str, span: Span, chosen: ChangeFilters, *more: str) -> str:
+def _command(site: Site, name: str, span: ShownWindow, chosen: ChangeFilters, *more: str) -> str:
     window = command_lines.window(moment.iso(span.since), moment.iso(span.until))
     return site.command("changes", name, *window, *command_lines.filters(chosen), *more)
 
@@ -178,7 +178,7 @@ async def changes(site: Site, request: Request) -> Response:
     name, sel = request.path_params["table"], asked(request, "sel")
     chosen = selection.recalled(sel, site.privacy)
 
-    def read(token: StopToken) -> tuple[Span, listing.ChangePage, list[ChangeRow]]:
+    def read(token: StopToken) -> tuple[ShownWindow, listing.ChangePage, list[ChangeRow]]:
         vault = site.vault(token, name)
         criteria = chosen.criteria(vault, site.privacy)
         found = timeline.counted(vault, site.names)
@@ -199,7 +199,7 @@ async def changes(site: Site, request: Request) -> Response:
         searched=page.searched,
         changes_notes=site.privacy.words(page.notes),
         next=f"/t/{quote(name)}/changes?{urlencode(span.query(sel=sel, after=after))}" if after else "",
-        on=f"/t/{quote(name)}/changes?{urlencode(Span(page.searched, span.until).query(sel=sel))}" if page.searched else "",
+        on=f"/t/{quote(name)}/changes?{urlencode(ShownWindow(page.searched, span.until).query(sel=sel))}" if page.searched else "",
         back=base_url(name, span, sel),
         plan=f"/t/{quote(name)}/plan?{urlencode(span.query(sel=sel))}",
         commands=[_command(site, name, span, chosen)],
@@ -225,7 +225,7 @@ async def counts(site: Site, request: Request) -> Response:
     """`GET /t/TABLE/kinds`: the timeline by event, and the busiest keys, counted change by change."""
     name, sel = request.path_params["table"], asked(request, "sel")
 
-    def read(token: StopToken) -> tuple[Span, list[Mark], kinds.Kinds, list[tuple[str, str, int]]]:
+    def read(token: StopToken) -> tuple[ShownWindow, list[Mark], kinds.Kinds, list[tuple[str, str, int]]]:
         vault = site.vault(token, name)
         found = timeline.counted(vault, site.names)
         span = span_of(vault, asked(request, "from"), asked(request, "to"), site.clock.now(), reach_of(found))
@@ -244,7 +244,7 @@ async def counts(site: Site, request: Request) -> Response:
         counted=counted,
         busiest=busiest,
         chart=timeline_chart.chart(counted.bars, span.since, span.until, marks),
-        bars=[(each, base_url(name, Span(each.since - 1, each.until), sel)) for each in counted.bars if each.count],
+        bars=[(each, base_url(name, ShownWindow(each.since - 1, each.until), sel)) for each in counted.bars if each.count],
         unread=site.privacy.words(counted.unread),
         back=base_url(name, span, sel),
         commands=[_command(site, name, span, ChangeFilters(), "--summary")],

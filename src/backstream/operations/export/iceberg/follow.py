@@ -16,7 +16,7 @@ from backstream.model.columns.schema import CHANGES, STATES
 from backstream.operations.changes import ChangesContext, ChangeWindow
 from backstream.operations.export import manifest as manifests
 from backstream.operations.export.iceberg.table import IcebergTable
-from backstream.operations.export.reading import Damage, ExportedChanges, ExportedState
+from backstream.operations.export.reading import DamageNotes, ExportedChanges, ExportedState
 from backstream.operations.export.run import ExportOptions, full, starting_columns
 from backstream.operations.export.spool import Spool
 from backstream.operations.restore import RestoreContext
@@ -82,7 +82,7 @@ class _Following:
         self._around = around
         self._options = options
         self._store, self._columns = starting_columns(vault, options)
-        self._damage = Damage(skip=options.skip_damaged)
+        self._damage = DamageNotes(skip=options.skip_damaged)
         self._since = 0  # the second that the table's rows end with
         self._rows = self._files = self._commits = self._unfit = self._doubtful = 0
         self._warnings: dict[str, None] = {}
@@ -182,7 +182,7 @@ def replace_state(vault: TableVault, table: IcebergTable, at: int, around: Resto
     """Replaces the rows of an Iceberg table by every item of a moment, in one snapshot. Raises the errors of `restore`."""
     began = around.clock.now()
     store, known = starting_columns(vault, options)
-    damage = Damage(skip=options.skip_damaged)
+    damage = DamageNotes(skip=options.skip_damaged)
     reading = ExportedState(vault, at, around, known, damage)
     with TemporaryFolder() as temporary:
         spool = Spool(temporary.path)

@@ -49,7 +49,7 @@ class TableSetup:
         self._accept = accept_settings
         self._kept = job.vault.catalog
         self._plan: Setup | None = None
-        self._rows: _Rows | None = None
+        self._rows: _ExpiredRowCounter | None = None
         self.todo: list[Todo] = []
         self.notes: list[str] = []
         self.settings: str | None = None
@@ -110,7 +110,7 @@ class TableSetup:
 
     def watching(self, sink: Sink, attribute: str | None) -> Sink:
         """The sink, or one around it that counts the rows which time to live, by this attribute, would delete again."""
-        self._rows = None if attribute is None else _Rows(sink, attribute, self._at, self._clock)
+        self._rows = None if attribute is None else _ExpiredRowCounter(sink, attribute, self._at, self._clock)
         return self._rows or sink
 
     @property
@@ -191,7 +191,7 @@ def _with_their_key(asked: Creation, names: TableNames) -> Todo:
     return Todo(grants.KEY, why, SetupStep(grants.KEY, DYNAMODB, "UpdateTable", request).command, failed=True)
 
 
-class _Rows:
+class _ExpiredRowCounter:
     """A sink around another one, which counts the rows whose time to live (in this attribute) has ended since the moment.
 
     Rows whose time to live had ended by then were about to be deleted anyway.
