@@ -29,7 +29,7 @@ from kit.invocations import Invocation, LambdaStage, Record, object_of
 SECRET = "4111-1111-1111-1111"  # noqa: S105 - not one
 
 
-@pytest.fixture(params=["s3 rows", "s3 log", "file rows"])
+@pytest.fixture(params=["s3 rows", "file log", *(pytest.param(each, marks=pytest.mark.soak) for each in ("s3 log", "file rows"))])
 def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LambdaStage:
     """A table whose stream goes to the handler; the vault is that of the handler's environment."""
     kind, layout = request.param.split()
