@@ -240,7 +240,7 @@ class RunningTail:
 
 
 def wait_for(condition: Callable[[], object], what: str = "it did not come true") -> None:
-    """Return once the condition holds; fail after some seconds in which it does not."""
+    """Return once the condition holds; fail after minutes in which it does not. It is asked less and less often."""
     for _ in _until(time.monotonic() + PATIENCE):
         if condition():
             return
@@ -248,6 +248,8 @@ def wait_for(condition: Callable[[], object], what: str = "it did not come true"
 
 
 def _until(deadline: float) -> Iterator[None]:
+    pause = 0.01
     while time.monotonic() < deadline:
         yield
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.2)
