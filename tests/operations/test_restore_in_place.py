@@ -391,7 +391,7 @@ def test_ctrl_c_says_how_to_go_on(ruined: Scene, dynamodb: FaultProxy) -> None:
     ruined.put(*(image("row", number, v={"S": "ruined"}) for number in range(ROWS)))
     ruined.tail()
     hold = Hold()
-    dynamodb.on(hold, operation="BatchWriteItem", when=after(1))
+    dynamodb.on(hold, operation="PutItem", when=after(1))
     process = ruined.start("restore", ruined.table, "--at", str(at), "--in-place", "--yes")
     with hold.caught():
         process.send_signal(signal.SIGINT)
