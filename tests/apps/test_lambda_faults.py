@@ -109,7 +109,7 @@ def test_s3_is_down(stage: LambdaStage, proxy: FaultProxy) -> None:
 @pytest.mark.usefixtures("one_writer")
 def test_s3_does_not_answer(stage: LambdaStage, proxy: FaultProxy) -> None:
     """Who waited for the answers would find the record written."""
-    fault = proxy.on(delay(60), method="PUT")
+    fault = proxy.on(delay(20), method="PUT")
     records = stage.records()[:1]
     assert stage.deliver(records, seconds=10) == numbers(records)
     assert fault.fired > 2, "tried again while there was time"
