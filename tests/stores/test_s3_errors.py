@@ -90,17 +90,17 @@ def error(code: str, extra: str = "") -> str:
 # --- buckets ---------------------------------------------------------------------------------------------------------------------
 
 
-def raised_by_every_call(store: S3Store, error: type[BackstreamError], match: str) -> Iterator[BackstreamError]:
+def raised_by_every_call(store: Callable[[], S3Store], error: type[BackstreamError], match: str) -> Iterator[BackstreamError]:
     """What each call raises, which is this error with these words. AssertionError with the call's name if it is not."""
     for name, call in CALLS.items():
         with pytest.raises(error) as raised:
-            call(store)
+            call(store())
         assert re.search(match, raised.value.message), f"{name}: {raised.value.message}"
         yield raised.value
 
 
 def test_a_bucket_that_is_not_there(aws: Aws, transport: str) -> None:
-    for raised in raised_by_every_call(s3_store(aws, "no-such-bucket", "", transport), MissingBucket, "no-such-bucket"):
+    for raised in raised_by_every_call(lambda: s3_store(aws, "no-such-bucket", "", transport), MissingBucket, "no-such-bucket"):
         assert "bucket's name" in raised.hint
 
 
@@ -196,7 +196,7 @@ def test_a_user_without_permission(guarded: Aws, transport: str) -> None:
     iam.create_user(UserName=(name := f"user-{transport}"))
     key = iam.create_access_key(UserName=name)["AccessKey"]
     store = as_user(guarded, transport, key["AccessKeyId"], key["SecretAccessKey"])
-    for raised in raised_by_every_call(store, AccessDenied, "guarded"):
+    for raised in raised_by_every_call(lambda: store, AccessDenied, "guarded"):
         assert "allow this" in raised.hint
 
 
@@ -219,7 +219,7 @@ def test_no_credentials_at_all(aws: Aws, transport: str, monkeypatch: pytest.Mon
         monkeypatch.setenv(variable, "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     nobody = Aws({"AWS_ENDPOINT_URL": aws.url, "AWS_REGION": "us-east-1"})
-    for raised in raised_by_every_call(s3_store(nobody, "any-bucket", "", transport), AccessDenied, "credentials"):
+    for raised in raised_by_every_call(lambda: s3_store(nobody, "any-bucket", "", transport), AccessDenied, "credentials"):
         assert "AWS_PROFILE" in raised.hint
 
 
@@ -370,7 +370,7 @@ def test_a_listing_as_aws_writes_it(broken: Broken) -> None:
 def test_no_good_answer_is_unavailable(broken: Broken, aws: Aws, transport: str, action: Action) -> None:
     broken.proxy.on(action)
     store = s3_store(aws, broken.bucket, "vault", transport, url=broken.proxy.url, hasty=True, within=0.2)
-    for raised in raised_by_every_call(store, Unavailable, broken.bucket):
+    for raised in raised_by_every_call(lambda: store, Unavailable, broken.bucket):
         assert "try again" in raised.hint or "network" in raised.hint
 
 
@@ -378,7 +378,7 @@ def test_nobody_listens(aws: Aws, transport: str) -> None:
     with FaultProxy(aws.url) as proxy:
         gone = proxy.url
     store = s3_store(aws, "any-bucket", "", transport, url=gone, hasty=True)
-    for raised in raised_by_every_call(store, Unavailable, "any-bucket"):
+    for raised in raised_by_every_call(lambda: store, Unavailable, "any-bucket"):
         assert "AWS_ENDPOINT_URL_S3" in raised.hint
 
 
