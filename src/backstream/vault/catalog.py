@@ -110,6 +110,7 @@ class Catalog(msgspec.Struct, frozen=True):
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None for
     none. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first. `forgotten`: the
     digest of the record of items whose changes are discarded, None if there are none. `requests`: settings of requests, or None.
+    `keep`: the seconds of history that `retain` keeps, or None.
     """
 
     format: int
@@ -141,6 +142,7 @@ class Catalog(msgspec.Struct, frozen=True):
     erasures: tuple[str, ...] = ()
     forgotten: str | None = None
     requests: RequestSettings | None = None
+    keep: int | None = None
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -167,7 +169,7 @@ def encode(catalog: Catalog) -> bytes:
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
-_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon", "forgotten", "requests")
+_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon", "forgotten", "requests", "keep")
 _USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": (), "erasures": ()}
 
 

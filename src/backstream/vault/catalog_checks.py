@@ -29,6 +29,8 @@ def is_sound(catalog: Catalog) -> bool:
         return False
     if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):
         return False
+    if catalog.keep is not None and catalog.keep < 1:
+        return False
     if catalog.forgotten is not None and not re.fullmatch("[0-9a-f]{32}", catalog.forgotten):
         return False
     complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)

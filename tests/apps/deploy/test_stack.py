@@ -23,7 +23,7 @@ def a_zip() -> bytes:
     """A function's code that does nothing: what is built and deployed for real is another test's."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
-        for module in ("aws_lambda", "aws_witness", "aws_drill"):
+        for module in ("aws_lambda", "aws_witness", "aws_drill", "aws_retain"):
             archive.writestr(f"backstream/apps/{module}.py", TRIVIAL)
     return body.getvalue()
 

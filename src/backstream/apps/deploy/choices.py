@@ -100,7 +100,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     for alarms; `signing_profile`: the functions accept only code that is signed by it; `sign`: `kms:ARN`, the key with which
     functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
     `requests`: what the bucket's policy demands of the functions' requests, its key aside: that is `kms_key`.
-    `spark`: also an EMR Serverless application.
+    `spark`: also an EMR Serverless application. `retain`: also a scheduled function that removes what `init --keep` gives up.
     `alarms_per`: None for each table while there are few, else for all; `composite` is for all, and one alarm above them notifies.
     `drill_schedule`: None for the usual one. `moved`: Terraform's module renames the resources of a module made by 0.1.
     """
@@ -149,6 +149,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     drill: bool = True
     drill_schedule: str | None = None
     drill_within_hours: int = 30
+    retain: bool = False
+    retain_schedule: str = "rate(7 days)"
     spark: bool = False
     moved: bool = False
 
@@ -175,6 +177,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.replica_region, REGION, "a region")
         if len(self.tables) > 1 or (replica in self.tables and self.replica_region is None):
             raise UsageError("a replica is of one table, and another one", hint="Name one table, and --replica ANOTHER.")
+        if self.retain:
+            raise UsageError("a replica has no vault whose history could be removed", hint="Leave --retain out.")
         if self.spark:
             raise UsageError("a replica has no vault that a job on Spark could read", hint="Leave --spark out.")
         if self.requests != request_settings.USUAL:
@@ -256,6 +260,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.admin, PRINCIPAL_ARN, "the ARN of a role or user (arn:aws:iam::ACCOUNT:role/NAME)")
         _match(self.alarm_topic, TOPIC_ARN, "the ARN of an SNS topic")
         _match(self.runtime, r"python3\.[0-9]{1,2}", "a Python runtime of Lambda")
+        _match(self.retain_schedule, RATE, "a schedule, as `rate(7 days)`,")
         _match(self.witness_schedule, RATE, "a schedule, as `rate(5 minutes)`,")
         _match(self.drill_schedule, RATE, "a schedule, as `rate(1 day)` or `cron(0 3 * * ? *)`,")
         if len(self.prefix) > 100:

@@ -76,6 +76,8 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
         yield Output("WitnessRoleArn", "The role of the witness.", Of(roles.WITNESS_ROLE))
     if choices.drill:
         yield Output("DrillRoleArn", "The role of the drill.", Of(roles.DRILL_ROLE))
+    if choices.retain:
+        yield Output("RetainRoleArn", "The role of the retention, which alone may remove versions.", Of(roles.RETAIN_ROLE))
     yield from spark.outputs(choices)
     signing = (" --sign kms:", Given("SigningKeyArn")) if choices.signing_key else ()
     rest = (" --vault ", vault, " --failures ", failures, *signing, *_requests(choices))

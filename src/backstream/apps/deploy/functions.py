@@ -23,6 +23,8 @@ DRILL_HANDLER = "backstream.apps.aws_drill.handler"
 DRILL_TIMEOUT = 900  # seconds: all that Lambda gives
 DRILL_MEMORY = 2_048  # MB
 DRILL_DISK = 4_096  # MB; where the engine keeps what does not fit in memory
+RETAIN, RETAIN_LOG = "Retain", "RetainLog"
+RETAIN_HANDLER = "backstream.apps.aws_retain.handler"
 RETRIED_SECONDS = 3_600
 DRILLS, DRILLS_OF_MANY = "rate(1 day)", "rate(1 hour)"
 DUE = "24h"  # of many tables, each is drilled once in that time
@@ -64,6 +66,9 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     if choices.witness:
         meaning = "When the witness reads the streams again: no second is claimed before it has."
         yield Parameter("WitnessSchedule", meaning, choices.witness_schedule, pattern=r"(rate|cron)[(].+[)]")
+    if choices.retain:
+        meaning = "When the history that `init --keep` gives up is removed."
+        yield Parameter("RetainSchedule", meaning, choices.retain_schedule, pattern=r"(rate|cron)[(].+[)]")
     if choices.alarms or choices.drill:
         yield _number(
             "RpoSeconds",
@@ -101,7 +106,14 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
         yield _drill(choices)
         yield _tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
         yield from _schedules(choices, targets)
-    scheduled = [name for name, wanted in ((WITNESS, choices.witness), (DRILL, choices.drill)) if wanted]
+    if choices.retain:
+        yield log_group(RETAIN_LOG, "retain", choices)
+        yield roles.retain_role(choices, targets, log_name("retain"))
+        yield _retain(choices)
+        yield _tried_once(RETAIN, "The next run goes on where one was interrupted, so it is not tried twice more, as Lambda would.")
+        yield from _retentions(targets)
+    asked = ((WITNESS, choices.witness), (DRILL, choices.drill), (RETAIN, choices.retain))
+    scheduled = [name for name, wanted in asked if wanted]
     if scheduled:
         yield roles.schedule_role(scheduled)
 
@@ -246,6 +258,23 @@ def _drill(choices: Choices) -> Resource:
         "EphemeralStorage": {"Size": DRILL_DISK},
     }
     return function(DRILL, "drill", DRILL_HANDLER, choices, more, "Tries a restore, and tells how it went.")
+
+
+def _retain(choices: Choices) -> Resource:
+    more: dict[str, Value] = {
+        "Role": Of(roles.RETAIN_ROLE),
+        "MemorySize": DRILL_MEMORY,
+        "Timeout": DRILL_TIMEOUT,
+        "EphemeralStorage": {"Size": DRILL_DISK},
+        "Environment": {"Variables": _writers_variables(choices)},
+    }
+    return function(RETAIN, "retain", RETAIN_HANDLER, choices, more, "Removes the history that `init --keep` gives up, for good.")
+
+
+def _retentions(targets: Sequence[Target]) -> Iterator[Resource]:
+    """Yields the schedule of the retention, of all tables: its function takes them one after the other."""
+    at = (Given("RetainSchedule"), {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}, Of(RETAIN))
+    yield _started("Retentions", text(StackValue.STACK, "-retain"), "The retention of all tables.", *at, _of_all(targets, "}"))
 
 
 def _tried_once(function: str, why: str) -> Resource:

@@ -12,6 +12,7 @@ from backstream.apps.deploy.tables import Target
 from backstream.operations.drill import scratch
 
 CAPTURE_ROLE, WITNESS_ROLE, DRILL_ROLE, SCHEDULE_ROLE = "CaptureRole", "WitnessRole", "DrillRole", "ScheduleRole"
+RETAIN_ROLE = storage.RETAIN_ROLE
 DRILL_ID = 8  # characters: operations/drill/run.py
 # With more tables, or long names, a role's policies would exceed IAM's limit (see sizes.py): then they cover what belongs to any
 # table.
@@ -95,6 +96,31 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
     return _fitting(DRILL_ROLE, "drill", statements, targets, why)
 
 
+def retain_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
+    """Returns the role of the function that removes old history: the only one that may remove versions."""
+
+    def statements(tables: Tables) -> Iterator[Statement]:
+        catalogs = [_in_vault(choices, "_backstream/", each, f"/{name}") for each in tables.names for name in CATALOGS]
+        own = [_in_vault(choices, "_backstream/", each, "/*") for each in tables.names]
+        yield _read_vault(choices, tables)
+        yield _of_vault(choices, "WriteState", ["s3:PutObject"], [*_folders(choices, tables, "base", "compacted"), *catalogs])
+        yield _of_vault(choices, "HideCompacted", ["s3:DeleteObject"], own)
+        yield _of_vault(choices, "RemoveVersions", ["s3:DeleteObjectVersion"], _both_places(choices, tables))
+        locks = ["s3:GetObjectRetention", "s3:GetObjectLegalHold"]
+        yield _of_vault(choices, "SeeLocks", locks, _both_places(choices, tables))
+        yield _of_vault(choices, "SeeBucket", ["s3:GetBucketObjectLockConfiguration"], [storage.vault_arn(choices)])
+        yield _list_vault(choices)
+        # A batch that still waits may be of a moment that is to be kept: without a look at it nothing is claimed, and nothing goes.
+        yield _of_failures(choices, "ReadFailedBatches", ["s3:GetObject"], f"/{storage.FAILED_BATCHES}*")
+        yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
+        yield from keys(choices)
+        yield from _signing(choices)
+        yield log(log_group)
+
+    why = "The permissions of the retention. No other role here may remove versions."
+    return _fitting(RETAIN_ROLE, "retain", statements, targets, why)
+
+
 def schedule_role(functions: Sequence[str]) -> Resource:
     """Returns the role of the schedules that start the witness and drills."""
     statements = [allow("StartFunctions", ["lambda:InvokeFunction"], [Of(each) for each in functions])]
@@ -166,7 +192,7 @@ def _keeping(choices: Choices, tables: Tables) -> Iterator[Statement]:
     places = _folders(choices, tables, "log", "gaps")
     yield _read_vault(choices, tables)
     yield _of_vault(choices, "AddToLog", ["s3:PutObject"], places)
-    # Without a version's id DeleteObject writes a delete marker, and removes nothing; s3:DeleteObjectVersion is in no policy here.
+    # Without a version's id DeleteObject writes a delete marker, and removes nothing. Only retention has s3:DeleteObjectVersion.
     yield _of_vault(choices, "KeepRows", ["s3:PutObject", "s3:DeleteObject"], _all_rows(choices, tables))
     yield _list_vault(choices)
 

@@ -15,6 +15,8 @@ ARCHIVE_CLASS = "GLACIER_IR"
 # These actions remove versions, at once or later.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 ENDING = ("s3:DeleteObjectVersion", "s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:BypassGovernanceRetention")
+REMOVING = ENDING[0]
+RETAIN_ROLE = "RetainRole"  # see roles.retain_role
 # The account's root user: no other principal has such an aws:PrincipalArn.
 ROOT = "arn:*:iam::*:root"
 ADMIN = r"arn:[a-z*-]+:iam::([0-9]{12}|[*]):(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"
@@ -50,7 +52,7 @@ def resources(choices: Choices) -> Iterator[Resource]:
     if not choices.existing_bucket:
         why = "The vault. It stays when this stack is deleted: whatever happens to the stack, the backup is there."
         yield _bucket(VAULT, "vault", why, choices, _vault_only(choices))
-        yield _policy(VAULT)
+        yield _policy(VAULT, retains=choices.retain)
     yield from failures_resources(choices)
 
 
@@ -146,13 +148,20 @@ def _old_versions(choices: Choices) -> Mapping[str, Value]:
     return rule
 
 
-def _policy(bucket: str) -> Resource:
-    """Returns the policy: nothing without TLS, for everybody; and only the administrator may remove the bucket's contents."""
+def _policy(bucket: str, *, retains: bool = False) -> Resource:
+    """Returns the policy: nothing without TLS, for everybody; and only the administrator may remove the bucket's contents.
+
+    `retains`: the role of the retention may remove versions too, and nothing else of that.
+    """
     everything: list[Value] = [text(Of(bucket)), text(Of(bucket), "/*")]
     tls = _deny("OnlyWithTls", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": ["false"]}})
     others = {"ArnNotLike": {"aws:PrincipalArn": [Given("AdminArn")]}}
-    ending = _deny("OnlyTheAdminEndsVersions", ENDING, everything, others)
-    document = {"Version": "2012-10-17", "Statement": [tls, ending]}
+    kept_by_all = [each for each in ENDING if not (retains and each == REMOVING)]
+    ending = [_deny("OnlyTheAdminEndsVersions", kept_by_all, everything, others)]
+    if retains:
+        removers = {"ArnNotLike": {"aws:PrincipalArn": [Given("AdminArn"), Of(RETAIN_ROLE)]}}
+        ending.append(_deny("OnlyTheRetentionRemovesVersions", [REMOVING], everything, removers))
+    document = {"Version": "2012-10-17", "Statement": [tls, *ending]}
     return Resource(
         f"{bucket}Policy", "AWS::S3::BucketPolicy", {"Bucket": Of(bucket, "Ref"), "PolicyDocument": document}, kept=True
     )

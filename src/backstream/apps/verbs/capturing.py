@@ -15,6 +15,7 @@ from backstream.apps.aws.bucket_owners import account_of
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of
 from backstream.apps.verbs.migrations import export_of
+from backstream.apps.verbs.periods import checked_period
 from backstream.errors import UsageError
 from backstream.model import request_settings
 from backstream.model.request_settings import RequestSettings
@@ -63,6 +64,7 @@ class Capturing:
         requests: RequestSettings | None = None,
         forget_encryption: bool = False,
         expected_bucket_owner: str | None = None,
+        keep: str | int | None = None,
     ) -> InitReport:
         """Prepares the vault for the table; a second call with other options changes them from now on.
 
@@ -70,7 +72,8 @@ class Capturing:
         `kinesis`: the ARN of a Kinesis stream that receives the table's changes, as their source; `adopt`: take in an older tool's
         objects there; `actor_attribute`: the path of the attribute in which items name their last writer, or `none`; `sign`: sign
         the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`; `requests`: what the bucket's policy demands of
-        requests; `forget_encryption`: none is asked for any more; `expected_bucket_owner`: the account of the bucket.
+        requests; `forget_encryption`: none is asked for any more; `expected_bucket_owner`: the account of the bucket; `keep`: the
+        history that `retain` keeps (`400d`, or seconds), or `none`.
         """
         config, asked = self._config, requests or request_settings.USUAL
         config.owners.ask(asked.check(), account_of(expected_bucket_owner), forget_encryption=forget_encryption)
@@ -81,7 +84,17 @@ class Capturing:
         owner = expected_bucket_owner or config.bucket_owner
         signing = None if sign is None else config.keys.sign_with(sign, config.clock.now())
         words = InitOptions(
-            layout, naming, tenant_attribute, compress, failures, source, key_order, actor_attribute, owner, signing
+            layout,
+            naming,
+            tenant_attribute,
+            compress,
+            failures,
+            source,
+            key_order,
+            actor_attribute,
+            owner,
+            signing,
+            keep=_kept(config, keep),
         )
         words = msgspec.structs.replace(words, requests=asked, forget_encryption=forget_encryption)
         trial = partial(proven_servers.check, config, self._name, words)
@@ -209,3 +222,8 @@ class Capturing:
 
     def _vault(self) -> TableVault:
         return self._config.vault(self._name)
+
+
+def _kept(config: Config, keep: str | int | None) -> int | None:
+    """Returns the seconds of history to keep; 0 for `none`. Raises UsageError or Refused if that cannot be kept."""
+    return None if keep is None else 0 if keep == NOWHERE else checked_period(config, int(seconds_of(keep)))

@@ -161,6 +161,7 @@ def _in_words(catalog: Catalog, words: InitOptions, found: LegacyContents, *, ne
         tenant_attribute=words.tenant_attribute or (found.tenant if new else catalog.tenant_attribute),
         compress=words.compress or catalog.compress,
         actor_attribute=actor_attribute(words, catalog.actor_attribute),
+        keep=words.keep_from(catalog.keep),
     )
 
 

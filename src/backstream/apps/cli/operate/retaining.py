@@ -16,7 +16,10 @@ from backstream.operations.retain import Retention
 def retain(
     table: TableName,
     *,
-    keep: Annotated[str, Option("--keep", metavar="DURATION", help="The history to keep, e.g. 400d or 2y.", show_default=False)],
+    keep: Annotated[
+        str | None,
+        Option("--keep", metavar="DURATION", help="The history to keep, e.g. 400d or 2y [as `init --keep`].", show_default=False),
+    ] = None,
     vault: Vault = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Report what would be removed, and what it costs.")] = False,
     json: Json = False,

@@ -178,6 +178,13 @@ def template(
     drill_within: Annotated[
         int, Option(metavar="HOURS", help="Alarm if no drill has run for this many hours.")
     ] = USUAL.drill_within_hours,
+    retain: Annotated[
+        bool,
+        Option("--retain", help="Add a scheduled function that removes the history that `init --keep` gives up, and its role."),
+    ] = False,
+    retain_schedule: Annotated[
+        str, Option(metavar="SCHEDULE", help="When it runs: a rate or cron of EventBridge.")
+    ] = USUAL.retain_schedule,
     moved: Annotated[
         bool, Option("--moved", help="Terraform: rename the resources of a module of version 0.1.", show_default=False)
     ] = False,
@@ -237,6 +244,8 @@ def template(
         drill=drill,
         drill_schedule=drill_schedule,
         drill_within_hours=drill_within,
+        retain=retain,
+        retain_schedule=retain_schedule,
         moved=moved,
     )
     format_ = _format(language, json=json)
