@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backstream.apps.deploy import Choices, Format, template
+from backstream.apps.deploy import Choices, TemplateFormat, template
 from backstream.errors import UsageError
 from backstream.operations.base.compact import compact
 from backstream.operations.retain import RetainContext, retain
@@ -143,7 +143,7 @@ def test_its_schedule_starts_it_for_all_tables_in_both_languages() -> None:
     event = json.loads(joined(schedule["Target"]["Input"]))
     assert event == {"tables": ["flights", "orders"]}
     assert parsed["Resources"]["Retain"]["Properties"]["Handler"] == "backstream.apps.aws_retain.handler"
-    module = template(choices, Format.HCL)
+    module = template(choices, TemplateFormat.HCL)
     for word in ("aws_retain.handler", "s3:DeleteObjectVersion", "rate(3 days)", "OnlyTheRetentionRemovesVersions"):
         assert word in module
     without = template(Choices(tables=["flights"]))

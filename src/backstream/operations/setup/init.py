@@ -42,8 +42,8 @@ class InitOptions(msgspec.Struct, frozen=True):
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
     `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`; `bucket_owner`: the account
     that the vault's bucket belongs to. `signing`: sign with this key. `requests`: settings of requests to the bucket, over what is
-    recorded; `forget_encryption`: nothing of an encryption is recorded any more. `keep`: the seconds of history that `retain` keeps;
-    0: not told any more.
+    recorded; `forget_encryption`: nothing of an encryption is recorded any more. `keep`: the seconds of history that `retain`
+    keeps; 0: not told any more.
     """
 
     layout: Layout | None = None
