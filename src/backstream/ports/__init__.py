@@ -29,7 +29,18 @@ from backstream.ports.objects import (
 )
 from backstream.ports.signing import HeadSigner, Verifier, Vouching
 from backstream.ports.stream import ChangeStream, RecordsPage, Shard, StreamFacts
-from backstream.ports.table import ConditionalWrite, Delete, Importer, ImportState, Put, ScanPage, Table, TableFacts, Write
+from backstream.ports.table import (
+    ConditionalWrite,
+    Delete,
+    Importer,
+    ImportState,
+    Put,
+    ScannedTable,
+    ScanPage,
+    Table,
+    TableFacts,
+    Write,
+)
 
 __all__ = [
     "Account",
@@ -63,6 +74,7 @@ __all__ = [
     "Removal",
     "ScanPage",
     "ScannedImages",
+    "ScannedTable",
     "Shard",
     "StatePartition",
     "StoredObject",

@@ -93,6 +93,28 @@ class ConditionalWrite(msgspec.Struct, frozen=True):
         return self.write.after
 
 
+class ScannedTable(Protocol):
+    """The part of a table that a comparison needs. Every `Table` is one. For semantics and errors see there."""
+
+    @property
+    def name(self) -> str:
+        """See `Table.name`."""
+
+    def facts(self) -> TableFacts:
+        """See `Table.facts`."""
+
+    def page(
+        self, segment: int, segments: int, after: bytes | None, limit: int | None = None, *, consistent: bool = True
+    ) -> ScanPage:
+        """See `Table.page`."""
+
+    def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """See `Table.fetch`."""
+
+    def write_if(self, write: Write, before: bytes | None) -> bool:
+        """See `Table.write_if`."""
+
+
 class Table(Protocol):
     """One DynamoDB table. Images and keys are bytes of DynamoDB JSON, moved unchanged. Safe to call from many threads.
 

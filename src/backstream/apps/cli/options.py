@@ -50,6 +50,15 @@ Master = Annotated[
     str | None,
     Option("--master", metavar="URL", help="Spark's: yarn or spark://host:7077 [spark-submit's].", show_default=False),
 ]
+FromFile = Annotated[
+    str | None,
+    Option(
+        "--from-file",
+        metavar="PATH|URL",
+        help="Compare what a dump, an export or files hold with TABLE: docs/import.md.",
+        show_default=False,
+    ),
+]
 FileKeys = Annotated[
     str | None,
     Option(

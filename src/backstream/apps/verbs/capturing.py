@@ -13,16 +13,19 @@ import msgspec
 from backstream.apps import proven_servers
 from backstream.apps.aws.bucket_owners import account_of
 from backstream.apps.config import Config
-from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of
-from backstream.apps.verbs.migrations import export_of
+from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of, url_of
+from backstream.apps.verbs.dumps import FileOptions, held_in
+from backstream.apps.verbs.migrations import export_of, is_export
 from backstream.apps.verbs.periods import checked_period
 from backstream.errors import UsageError
 from backstream.model import request_settings
 from backstream.model.request_settings import RequestSettings
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.operations.base.backfill import BackfillContext, Backfilled, FullExport, backfill, check_export, scan_of, take_in
+from backstream.operations.base.backfill.from_files import FilesSource, read_between
 from backstream.operations.base.compact import Compaction, compact
 from backstream.operations.base.rebuild import Rebuilt, rebuild
+from backstream.operations.bulk.held_items import HeldItems
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.rate_limited_scan import check_reading
 from backstream.operations.capture.follow import Following, follow
@@ -36,7 +39,8 @@ from backstream.operations.legacy.adopt_legacy import adopt as adopt_bucket
 from backstream.operations.setup.identity import Lookup, turn
 from backstream.operations.setup.init import NOWHERE, InitOptions, InitReport, init
 from backstream.operations.setup.settings import refresh
-from backstream.vault.catalog import Layout
+from backstream.vault.catalog import Layout, settings_of
+from backstream.vault.dumps.held import TableKeys
 from backstream.vault.log.segments import Codec
 from backstream.vault.table_vault import TableVault
 
@@ -176,15 +180,54 @@ class Capturing:
         refresh(vault.store, table)
         return report
 
-    def take_export(self, url: str, *, fresh: bool = False, progress: Progress | None = None) -> Backfilled:
-        """Takes in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as base backup, an incremental one as changes."""
+    def take_export(
+        self,
+        url: str,
+        *,
+        read: tuple[Moment, Moment] | None = None,
+        checksums: bool = True,
+        csv_delimiter: str | None = None,
+        csv_columns: str | None = None,
+        fresh: bool = False,
+        progress: Progress | None = None,
+    ) -> Backfilled:
+        """Takes in an AWS export, `s3://bucket/prefix/AWSDynamoDB/ID`: a full one as base backup, an incremental one as changes.
+
+        Any other path or URL: a dump as a base backup. `read`: the moments between which its items were read from the table, if it
+        does not tell them. `checksums`: False if `.md5` files may be missing; `csv_delimiter`, `csv_columns`: how CSV is written.
+        """
         vault = self._vault()
-        export = export_of(self._config, url)
-        check_export(vault, export)
         parts = BackfillContext(self._config.clock, progress or Silent())
+        if not is_export(url_of(url)):
+            return self._take_files(vault, url, read, FileOptions(checksums, csv_delimiter, csv_columns), parts, fresh=fresh)
+        if read is not None:
+            raise UsageError("an export tells its moment", hint="Leave --read-between out.")
+        export = export_of(self._config, url_of(url), checksums=checksums)
+        check_export(vault, export)
         if export.summary.incremental:
             return take_in(vault, export, parts, writer=self._config.writer)
         return backfill(vault, FullExport(export, vault.catalog.key_schema), parts, fresh=fresh)
+
+    def _take_files(
+        self,
+        vault: TableVault,
+        path: str,
+        read: tuple[Moment, Moment] | None,
+        files: FileOptions,
+        parts: BackfillContext,
+        *,
+        fresh: bool,
+    ) -> Backfilled:
+        now = parts.clock.now()
+        held = held_in(self._config, path, self._name, files)
+        if held.facts.moment:
+            raise UsageError(f"a folder of exports: {path}", hint="Take each in by itself, the full one first: .../AWSDynamoDB/ID.")
+        given = None if read is None else (second_of(read[0], now, vault), second_of(read[1], now, vault))
+        between = read_between(vault, held, given, now)
+        described = settings_of(vault.catalog).table.get("AttributeDefinitions", [])
+        types = {each["AttributeName"]: each["AttributeType"] for each in described}
+        with HeldItems(held, TableKeys(vault.catalog.key_schema, types)) as items:
+            return backfill(vault, FilesSource(items, between), parts, fresh=fresh)
 
     def compact(self, *, until: Moment | None = None, progress: Progress | None = None) -> Compaction:
         """Merges the many small objects of the log and of base backups into few large ones, which keep the lines of a key together.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.verbs import scripts
 from backstream.apps.verbs.arguments import SEGMENTS, Moment, resumable_folder, second_of
+from backstream.apps.verbs.dumps import FileOptions, held_in, load_ion
 from backstream.errors import NotFound, Refused, UsageError
 from backstream.model.tables import naming
 from backstream.model.values.schema import KeySchema
@@ -32,6 +36,7 @@ from backstream.operations.migrate import (
 from backstream.operations.restore import RestoreContext
 from backstream.ports import Table
 from backstream.vault.aws_export import Export
+from backstream.vault.dumps.held import keys_of
 from backstream.vault.table_vault import TableVault
 
 PATIENCE = 30.0
@@ -65,7 +70,7 @@ class Migrating:
     ) -> Migrated:
         """Runs a script's function `migrate` over every item of the live table, and writes its changes only if `live`.
 
-        `at`, `from_snapshot`: run it over the vault at a moment, or a snapshot (`.../AWSDynamoDB/ID`), instead; `limit`: the most
+        `at`, `from_snapshot`: run it over the vault at a moment, or over a snapshot, export or dump, instead; `limit`: the most
         items; `shown`: the number of changes in the report; `without_undo`: run it even if the vault could not undo it; `rehearse`:
         run it over all items once before anything is written.
         """
@@ -146,8 +151,13 @@ class Migrating:
             source: ItemSource = LiveTable(reading.scan(around, schema), around.table)
             return MigrationRun(script, source, schema)
         if reading.snapshot is not None:
-            export, url = export_of(self._config, reading.snapshot), reading.snapshot.rstrip("/")
-            return MigrationRun(script, migrations.of_export(export, url, around.table, schema), schema, snapshot=url)
+            url = reading.snapshot.rstrip("/")
+            if is_export(url):
+                export = export_of(self._config, url)
+                return MigrationRun(script, migrations.of_export(export, url, around.table, schema), schema, snapshot=url)
+            keys = keys_of(msgspec.json.decode(around.table.facts().description), self._name)
+            held = held_in(self._config, url, self._name, FileOptions())
+            return MigrationRun(script, migrations.of_held(held, around.table, keys), schema, snapshot=url)
         if around.vault is None:
             raise Refused(f"there is no vault of {self._name}: what it was at a moment is not known", hint="Give --vault URL.")
         second = second_of(reading.at or "", around.clock.now(), around.vault)
@@ -209,7 +219,12 @@ def _vault_or_none(config: Config, table: str) -> TableVault | None:
         return None
 
 
-def export_of(config: Config, url: str) -> Export:
+def is_export(url: str) -> bool:
+    """True for the URL of one export: `.../AWSDynamoDB/ID`."""
+    return re.fullmatch(r".+://.*/AWSDynamoDB/[^/]+", url.rstrip("/")) is not None
+
+
+def export_of(config: Config, url: str, *, checksums: bool = True) -> Export:
     """Returns the export at `s3://bucket/prefix/AWSDynamoDB/ID`.
 
     Raises UsageError if the URL is not such a one, NotFound if there is none.
@@ -217,4 +232,4 @@ def export_of(config: Config, url: str) -> Export:
     root, found, export_id = url.rstrip("/").partition("/AWSDynamoDB/")
     if not found or not export_id or "/" in export_id:
         raise UsageError(f"not the folder of an export: {url!r}", hint="Write s3://bucket/prefix/AWSDynamoDB/ID.")
-    return Export.open(config.files(root), export_id)
+    return Export.open(config.files(root), export_id, checksums=checksums, ion=load_ion)

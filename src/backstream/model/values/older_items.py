@@ -73,7 +73,7 @@ def _fields(text: str) -> dict[str, Any]:
     fields, place = dict[str, Any](), 0
     while True:
         end = text.find(AFTER_NAME, place)
-        name = text[place:end]
+        name = text[place:end] if end >= 0 else text[place:]
         if end < 0 or name in fields:
             raise Damaged(f"{'a name without a value' if end < 0 else 'an attribute that comes twice'}: {name[:80]!r}")
         fields[name], place = _lenient.raw_decode(text, end + 1)

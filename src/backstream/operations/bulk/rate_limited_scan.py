@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from backstream.errors import UsageError
 from backstream.model.values import sizes
 from backstream.operations.bulk.rate import Pace
-from backstream.ports import Clock, ScanPage, Table, Write
+from backstream.ports import Clock, ScannedTable, ScanPage, Write
 
 MOST_SEGMENTS = 256  # each a thread
 GROWTH = 4  # a page may have so many times the items of the last one
@@ -37,7 +37,7 @@ class PacedTable:
     call from many threads.
     """
 
-    def __init__(self, table: Table, clock: Clock, *, max_units: float | None = None, consistent: bool = True) -> None:
+    def __init__(self, table: ScannedTable, clock: Clock, *, max_units: float | None = None, consistent: bool = True) -> None:
         self._table = table
         self._clock = clock
         self._max_units = max_units

@@ -8,7 +8,7 @@ import msgspec
 
 from backstream.errors import MissingTable, Refused
 from backstream.model.values.schema import KeySchema
-from backstream.ports import Table, TableFacts
+from backstream.ports import ScannedTable, TableFacts
 
 ACTIVE = "ACTIVE"
 
@@ -34,7 +34,7 @@ class Pair(msgspec.Struct, frozen=True):
         return self.facts[0].schema
 
 
-def pair_of(table: Table, other: Table) -> Pair:
+def pair_of(table: ScannedTable, other: ScannedTable) -> Pair:
     """Raises MissingTable if one does not exist; Refused if they are one table, not alike, or not ACTIVE. Nothing is touched."""
     one = table.facts()
     try:

@@ -37,7 +37,7 @@ from backstream.operations.compare.recheck import (
 )
 from backstream.operations.restore import Failure
 from backstream.operations.restore.targets.conditional_writer import CONFLICT, ConditionalWriter
-from backstream.ports import Clock, ConditionalWrite, Delete, Put, Table, Write
+from backstream.ports import Clock, ConditionalWrite, Delete, Put, ScannedTable, Write
 
 LEAST_PARTITIONS = 256  # DescribeTable's count is hours old, and may be 0 of a table that is full by now
 CHANGED = "somebody changed it while it was repaired"
@@ -92,8 +92,8 @@ class DiffContext(msgspec.Struct, frozen=True):
     memory: Memory = Memory()
 
 
-def diff(table: Table, other: Table, how: How, around: DiffContext) -> Diffed:
-    """Compares two tables. It writes nothing, except for a repair: then into `other` alone.
+def diff(table: ScannedTable, other: ScannedTable, how: How, around: DiffContext) -> Diffed:
+    """Compares two tables, or what files hold with a table. It writes nothing, except for a repair: then into `other` alone.
 
     Raises the errors of `pair_of` before anything is read, and the tables' errors. A row that cannot be compared, or mended, is
     named in `failures`.
@@ -103,7 +103,7 @@ def diff(table: Table, other: Table, how: How, around: DiffContext) -> Diffed:
 
 
 class _Diff:
-    def __init__(self, table: Table, other: Table, how: How, around: DiffContext, stack: ExitStack) -> None:
+    def __init__(self, table: ScannedTable, other: ScannedTable, how: How, around: DiffContext, stack: ExitStack) -> None:
         self._began = around.clock.now()
         self._pair = pair_of(table, other)
         self._other = other

@@ -5,7 +5,7 @@ from backstream.operations.migrate.function import Script
 from backstream.operations.migrate.journal import MigrationJournal, path_for
 from backstream.operations.migrate.request import SHOWN, Migrated, MigrationContext, MigrationRequest
 from backstream.operations.migrate.run import MigrationRun, migrate, resume
-from backstream.operations.migrate.sources import ItemSource, LiveTable, of_export, of_moment
+from backstream.operations.migrate.sources import ItemSource, LiveTable, of_export, of_held, of_moment
 from backstream.operations.migrate.undo import Undone, undo
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "filtered",
     "migrate",
     "of_export",
+    "of_held",
     "of_moment",
     "path_for",
     "resume",

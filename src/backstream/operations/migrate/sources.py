@@ -17,11 +17,13 @@ from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema
 from backstream.operations.base.backfill.scan import TableScan
 from backstream.operations.base.backfill.source import SegmentPosition
+from backstream.operations.bulk.held_items import HeldItems
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.migrate.reading import side_by_side
 from backstream.operations.restore import Failure, Into, RestoreContext, RestoreRequest, restore
 from backstream.ports import Put, Table, Write
 from backstream.vault.aws_export import Export
+from backstream.vault.dumps.held import HeldTable, TableKeys
 from backstream.vault.table_vault import TableVault
 
 FETCHERS, FETCHED = 4, 100
@@ -122,6 +124,21 @@ def of_export(export: Export, url: str, table: Table, schema: KeySchema) -> Earl
                 give(image)
 
     return Earlier(f"the snapshot {url}", table, schema, read)
+
+
+def of_held(held: HeldTable, table: Table, keys: TableKeys) -> Earlier:
+    """Returns what files hold as a source, each key once. Raises Refused if the files tell that they are another table's."""
+    facts = held.facts
+    if facts.table not in ("", table.name):
+        raise Refused(f"{facts.url} holds the table {facts.table}, not {table.name}")
+
+    def read(give: Give) -> None:
+        with HeldItems(held, keys) as items:
+            for page in items.images():
+                for _, image in page:
+                    give(image)
+
+    return Earlier(f"{facts.what}, {facts.url}", table, keys.schema, read)
 
 
 def of_moment(vault: TableVault, at: int, table: Table, around: RestoreContext, *, allow_gap: bool) -> Earlier:

@@ -18,7 +18,6 @@ from backstream.model.changes.entry import Entry
 from backstream.model.tables import legacy_names, settings
 from backstream.model.tables.naming import Naming
 from backstream.model.tables.settings import TableSettings
-from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema
 from backstream.operations.inspect import safety
 from backstream.operations.restore.report import Restored
@@ -29,7 +28,7 @@ from backstream.stores.directory import DirectoryStore
 from backstream.temporary_folders import TemporaryFolder
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Adopted, Catalog, Layout
-from backstream.vault.dumps.held import HeldPage, HeldTable, described_by, keys_of
+from backstream.vault.dumps.held import HeldPage, HeldTable, checked, described_by, keys_of
 from backstream.vault.log.log import ChangeLog
 from backstream.vault.log.segments import Codec, SegmentKind
 from backstream.vault.table_vault import Engines, TableVault
@@ -162,15 +161,8 @@ def entries_of(vault: TableVault, page: HeldPage, at: int, before: int = 0) -> I
 
     Raises Damaged if one is not an item of the table.
     """
-    for number, image in enumerate(page.images):
-        try:
-            key = vault.key_of(image)
-            broken = not all(map(wire.well_formed, wire.decode(image).values()))
-        except Damaged as error:
-            raise error.of(page.place(number)) from error
-        if broken:
-            raise Damaged(f"{page.place(number)}: {key.decode()} is not an item in DynamoDB JSON")
-        yield _entry(key, wire.one_line(image), at, before + number)
+    for number, (key, image) in enumerate(checked(page, vault.catalog.key_schema)):
+        yield _entry(key, image, at, before + number)
 
 
 def _removed(vault: TableVault, page: HeldPage, at: int, before: int) -> Iterator[Entry]:

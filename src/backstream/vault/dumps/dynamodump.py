@@ -22,11 +22,14 @@ class DynamodumpTable:
         self._pages = Pages()
         schema = dump.schema()
         written = [min(int(now), int(each.member.modified)) for each in dump.pages()]
+        description = description_of(schema.body, schema.name)
         self.facts = HeldFacts(
             what="a dump of dynamodump",
             url=str(dump.path),
             table=table,
-            description=description_of(schema.body, schema.name),
+            table_arn=str(description.get("TableArn", "")),
+            table_id=str(description.get("TableId", "")),
+            description=description,
             at=max(written, default=int(now)),
             limits=LIMITS,
         )

@@ -58,6 +58,7 @@ class ExportChain:
             url=url,
             table=full.table,
             table_arn=full.export.summary.table_arn,
+            table_id=full.export.summary.table_id or "",
             at=until // MICROS,
             limits=LIMITS,
             rows=full.export.summary.item_count if not windows else None,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from backstream.errors import Damaged
-from backstream.model.values import object_limits
+from backstream.model.values import object_limits, wire
 from backstream.model.values.schema import KeySchema
 from backstream.tables.answers import DescribedTable, key_schema
 
@@ -41,7 +41,7 @@ class HeldPage(msgspec.Struct, frozen=True):
 class HeldFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a dump tells of itself.
 
-    `what`: its kind, for people; `url`: its place; `table`, `table_arn`: the table's, empty if the dump does not name it;
+    `what`: its kind, for people; `url`: its place; `table`, `table_arn`, `table_id`: the table's, empty if it does not tell;
     `description`: DescribeTable's `Table`, None if the dump has none; `at`: the second of its contents; `limits`: what a restore of
     it does not know; `rows`: the number of items, None if the dump does not state it. `read`: the first and the last second in
     which items were read from the table, None if the dump does not tell; `moment`: True if all items are of one moment.
@@ -51,6 +51,7 @@ class HeldFacts(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     table: str = ""
     table_arn: str = ""
+    table_id: str = ""
     description: Mapping[str, Any] | None = None
     at: int
     limits: str
@@ -94,6 +95,19 @@ def described_by(schema: KeySchema, table: str, arn: str = "", table_id: str = "
         "AttributeDefinitions": [{"AttributeName": each.name, "AttributeType": each.type} for each in schema.attributes],
         "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
     }
+
+
+def checked(page: HeldPage, schema: KeySchema) -> Iterator[tuple[bytes, bytes]]:
+    """Yields each image of a page with its canonical key. Raises Damaged, with its place, if one is not an item of the table."""
+    for number, image in enumerate(page.images):
+        try:
+            key = wire.key_of(schema, image)
+            broken = not all(map(wire.well_formed, wire.decode(image).values()))
+        except Damaged as error:
+            raise error.of(page.place(number)) from error
+        if broken:
+            raise Damaged(f"{page.place(number)}: {key.decode()} is not an item in DynamoDB JSON")
+        yield key, wire.one_line(image)
 
 
 def paged(name: str, rows: Iterator[tuple[int, bytes]]) -> Iterator[HeldPage]:

@@ -39,11 +39,12 @@ class OwnDump:
             url=store.url,
             table=told.table,
             table_arn=told.table_arn,
+            table_id=told.table_id,
             description=description,
             at=min(ended, int(now)),
             limits=LIMITS,
             rows=told.items,
-            read=(began, ended),
+            read=(began, ended) if told.consistent else None,
         )
 
     def pages(self, keys: TableKeys) -> Iterator[HeldPage]:  # noqa: ARG002 - every line is an item

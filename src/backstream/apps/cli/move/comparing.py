@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from backstream.apps.cli.declaring import Argument, Option
-from backstream.apps.cli.options import Json, TableName
+from backstream.apps.cli.options import CsvColumns, CsvDelimiter, FromFile, Json, NoChecksums, TableName
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.cli.target_options import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.verbs import tables
 from backstream.apps.verbs.arguments import SEGMENTS
+from backstream.apps.verbs.dumps import FileOptions
 from backstream.errors import DifferencesFound, NotFound, PartlyDone
 from backstream.model.counts import counted
 from backstream.operations.compare.diff import Diffed
@@ -19,8 +20,14 @@ from backstream.operations.compare.recheck import PATIENCE
 
 def diff(
     table: TableName,
-    table2: Annotated[str, Argument(metavar="TABLE2", help="The table that should be like it.", show_default=False)],
+    table2: Annotated[
+        str | None, Argument(metavar="[TABLE2]", help="The table that should be like it.", show_default=False)
+    ] = None,
     *,
+    from_file: FromFile = None,
+    no_checksums: NoChecksums = False,
+    csv_delimiter: CsvDelimiter = None,
+    csv_columns: CsvColumns = None,
     to_profile: ToProfile = None,
     to_region: ToRegion = None,
     to_endpoint: ToEndpoint = None,
@@ -37,12 +44,18 @@ def diff(
     patience: Annotated[float, Option(metavar="SECONDS", min=0, help="Time that a difference must last to count.")] = PATIENCE,
     json: Json = False,
 ) -> None:
-    """Compare two live tables, in both directions; changes in flight are not differences. Nothing is written without --repair."""
-    place = tables.TablePlace(to_profile, to_region, to_endpoint)
+    """Compare two live tables, or files with one, in both directions; changes in flight are not differences.
+
+    Nothing is written without --repair.
+    """
+    elsewhere = any((to_profile, to_region, to_endpoint))
+    place = tables.TablePlace(to_profile, to_region, to_endpoint) if elsewhere or from_file is None else None
     with ProgressBar() as bar:
         report = tables.diff(
             table,
             table2,
+            from_file=from_file,
+            files=FileOptions(not no_checksums, csv_delimiter, csv_columns),
             place=place,
             repair=repair,
             keys=key or None,

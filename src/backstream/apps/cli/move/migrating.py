@@ -32,7 +32,7 @@ def migrate(
         str | None, Option(metavar="MOMENT", help="Over the vault at a moment, not the live table.", show_default=False)
     ] = None,
     from_snapshot: Annotated[
-        str | None, Option(metavar="URL", help="Over a snapshot or AWS export: s3://.../AWSDynamoDB/ID.", show_default=False)
+        str | None, Option(metavar="PATH|URL", help="Over a snapshot, an AWS export, a dump or files.", show_default=False)
     ] = None,
     allow_gap: AllowGap = False,
     limit: Annotated[int | None, Option(metavar="N", min=1, help="Look at N items at most.", show_default=False)] = None,

@@ -7,9 +7,10 @@ from typing import Annotated
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.each import over
-from backstream.apps.cli.options import Json, Tables, Vault
+from backstream.apps.cli.options import CsvColumns, CsvDelimiter, Json, NoChecksums, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.restore.words import given
 from backstream.apps.verbs.arguments import SEGMENTS
 from backstream.errors import UsageError
 from backstream.operations.base.backfill import Backfilled
@@ -25,14 +26,23 @@ def backfill(
     ] = None,
     from_export: Annotated[
         str | None,
-        Option(metavar="URL", help="Take in an AWS export instead: s3://bucket/prefix/AWSDynamoDB/ID.", show_default=False),
+        Option(metavar="PATH|URL", help="Take in an AWS export (.../AWSDynamoDB/ID), or a dump, instead.", show_default=False),
     ] = None,
+    read_between: Annotated[
+        tuple[str, str] | None,
+        Option(metavar="MOMENT MOMENT", help="When a dump's items were read, if it does not tell.", once=True, show_default=False),
+    ] = None,
+    no_checksums: NoChecksums = False,
+    csv_delimiter: CsvDelimiter = None,
+    csv_columns: CsvColumns = None,
     fresh: Annotated[bool, Option("--fresh", help="Begin a new one instead of resuming.")] = False,
     json: Json = False,
 ) -> int:
     """A base backup of the table's present contents, safe beside a running tail or Lambda. Resumes where it was interrupted."""
     if from_export is not None and tables.single is None:
         raise UsageError("an export is of one table", hint="Name that table with --from-export.")
+    if from_export is None and (wrong := given({"read_between": read_between, "no_checksums": no_checksums})):
+        raise UsageError(f"{', '.join(wrong)}: without files?", hint="They go with --from-export.")
     held = library.open(vault)
 
     def one(table: str) -> None:
@@ -41,7 +51,15 @@ def backfill(
             if from_export is None:
                 report = backup.backfill(segments=segments, max_read_units=max_read_units, fresh=fresh, progress=bar)
             else:
-                report = backup.take_export(from_export, fresh=fresh, progress=bar)
+                report = backup.take_export(
+                    from_export,
+                    read=read_between,
+                    checksums=not no_checksums,
+                    csv_delimiter=csv_delimiter,
+                    csv_columns=csv_columns,
+                    fresh=fresh,
+                    progress=bar,
+                )
         for warning in report.warnings:
             notice(f"note: {warning}")
         if json:

@@ -1,0 +1,58 @@
+"""Dumps by older tools as the source of `restore`, `diff`, `migrate` and `backfill`, through the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.ports import Delete
+from kit.scene import Scene
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "older-dumps"
+ID = KeySchema(KeyAttribute("id", "S"))
+
+
+def test_a_dump_in_every_command(scene: Scene) -> None:
+    """The same three items everywhere; what differs, what is missing and what cannot be read has its exit code."""
+    scene.schema = ID
+    scene.create()
+    shutil.copytree(GOLDEN, scene.folder / "dumps")
+    for name in ("hive-text", "emr-json", "ion"):
+        ran = scene.call("diff", scene.table, "--from-file", f"dumps/{name}", "--patience", "0", "--json")
+        assert (ran.code, ran.json()["missing"]) == (3, 3), ran.err
+        restored = scene.call("restore", scene.table, "--from-file", f"dumps/{name}", "--in-place", "--yes", "--json")
+        assert (restored.code, restored.json()["put"]) == (0, 3), restored.err
+        ran = scene.call("diff", scene.table, "--from-file", f"dumps/{name}", "--patience", "0", "--json")
+        assert (ran.code, ran.json()["same"]) == (0, 3), ran.err
+        scene.write([Delete(key) for key in scene.items()])
+
+    (scene.folder / "one.py").write_text("def migrate(item):\n    item['seen'] = 1\n    return item\n")
+    scene.put(b'{"id":{"S":"LH400"}}')
+    ran = scene.call("migrate", scene.table, "one.py", "--from-snapshot", "dumps/emr-json", "--json")
+    assert (ran.code, ran.json()["items"]) == (0, 3), (ran.err, ran.out)
+
+    scene.call("init", scene.table, "--enable-stream")
+    words = ("backfill", scene.table, "--from-export", "dumps/emr-json")
+    untold = scene.call(*words)
+    assert (untold.code, "--read-between" in untold.err) == (2, True)
+    between = ("--read-between", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
+    for written in (3, 0):
+        ran = scene.call(*words, *between, "--json")
+        assert (ran.code, ran.json()["rows"], ran.json()["written"]) == (0, 3, written), ran.err
+
+    broken = scene.folder / "dumps" / "emr-json" / "7d1be1a2-9e60-4f43-8f15-6b0d3c2a9b02"
+    broken.write_text(json.dumps({"id": {"s": "a"}}) + "\n" + json.dumps({"no": {"s": "a"}}))
+    named = f"{broken.name}, line 2"
+    for command in (
+        ("restore", scene.table, "--from-file", "dumps/emr-json", "--key-schema", "id:S", "--to", f"{scene.table}-new"),
+        ("diff", scene.table, "--from-file", "dumps/emr-json"),
+        ("migrate", scene.table, "one.py", "--from-snapshot", "dumps/emr-json"),
+        (*words, *between),
+    ):
+        ran = scene.call(*command)
+        assert (ran.code, named in ran.err) == (1, True), ran.err
+    broken.unlink()
+    ran = scene.call("restore", scene.table, "--from-file", "dumps/emr-json", "--in-place", "--yes")
+    assert (ran.code, "is missing" in ran.err, "--allow-gap" in ran.err) == (4, True, True)
