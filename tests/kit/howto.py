@@ -35,6 +35,7 @@ NOT_RUN: dict[str, str] = {
     "capture": f"an export, a Kinesis stream: {NEEDS_AWS}",
     "deploy": f"{NEEDS_AWS}; first-steps.md runs the same commands",
     "doctor": "its output, shortened; first-steps.md has all of it",
+    "import": "dumps and exports that older tools made; tests/operations/test_from_files.py restores such ones",
     "migrate": "an undo, with an id that differs at each run",
     "older-tools": "an older tool's bucket and dump; tests/operations/test_adopt.py runs them",
     "ransomware": f"another account: {NEEDS_AWS}",
