@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 7
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak spark spark-test spark-soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
+.PHONY: demo test lint types layers unit soak servers spark spark-test spark-soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -103,6 +103,10 @@ lambda-lock: $(VENV)/dev ## pin what the zips hold to the versions in .venv, wit
 
 cli-lock: $(VENV)/dev ## pin what the command line installs to the versions in .venv, with hashes (some minutes)
 	$(BIN)/python -m lambda_zip --lock-cli
+
+servers: $(VENV)/dev ## what the S3 servers on this machine do, into docs/servers.md (some minutes); each is optional
+	-npm install --silent --no-audit --no-fund --ignore-scripts --prefix build/servers s3rver@3.7.1
+	PYTHONPATH=tests $(BIN)/python -m kit.servers
 
 docs: $(VENV)/dev ## write docs/cli.md from the command line itself
 	PYTHONPATH=tests $(BIN)/python -m kit.cli_reference > docs/cli.md

@@ -121,6 +121,21 @@ def test_a_sound_server_is_tried_once_and_leaves_nothing_that_check_reports(scen
         assert "~server" not in ran.out + ran.err
 
 
+def test_doctor_tells_what_was_tried_and_tries_it_anew(scene: Scene, proxy: FaultProxy) -> None:
+    """A server may have changed since: a gateway was put before it, or a newer version."""
+
+    def server_of(*words: str) -> tuple[str, str]:
+        ran = scene.call("doctor", scene.table, "--json", *words)
+        (found,) = [(each["verdict"], each["found"]) for each in ran.json()["checks"] if each["name"] == "server"]
+        return found
+
+    assert scene.call("init", scene.table).code == 0
+    proxy.on(without("if-none-match"), method="PUT", path=TRIED)
+    assert server_of()[0] == "ok"
+    verdict, found = server_of("--write")
+    assert (verdict, "ignores If-None-Match" in found) == ("wrong", True)
+
+
 def test_a_record_of_another_server_counts_for_nothing(scene: Scene, proxy: FaultProxy) -> None:
     """A bucket was copied there, record and all."""
     scene.store().put(
@@ -160,6 +175,7 @@ def test_a_disk_that_does_not_tell_case(scene: Scene, tmp_path: Path, monkeypatc
     for words in (["--naming", "plain"], ["--tenant-attribute", "zone"]):
         ran = scene.call("init", scene.table, *words)
         assert (ran.code, "does not tell upper from lower case" in ran.err) == (4, True), ran.err
+    assert "does not tell upper from lower case" in scene.call("doctor", "--json").out
     assert scene.call("init", scene.table).code == 0, "digests differ in more than case"
     assert scene.call("init", scene.table, "--naming", "plain").code == 4
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
+from backstream.apps.aws.locations import place_of
 from backstream.apps.config import Config
 from backstream.operations.doctor import DoctorContext
 from backstream.operations.doctor.context import VaultPlace
+from backstream.stores.letter_case import tells_case
 
 
 def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorContext:
@@ -25,4 +30,7 @@ def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorCo
 
 
 def _place(config: Config) -> VaultPlace:
-    return VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix, config.lock_trial)
+    place = place_of(config.url)
+    case = partial(tells_case, place) if isinstance(place, Path) else None
+    lock, comparing = config.lock_trial, config.comparing
+    return VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix, lock, comparing, case)

@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
-from backstream.errors import BackstreamError, MissingBucket
+from backstream.errors import BackstreamError, MissingBucket, Refused
 from backstream.model import moment, object_lock
 from backstream.operations.doctor import expected, lifecycle, permissions
 from backstream.operations.doctor.context import DoctorContext, VaultPlace
 from backstream.operations.doctor.identity import account_of
 from backstream.operations.doctor.report import Check, look, not_looked_at, ok, unknown, warning, wrong
+from backstream.operations.setup import server
+from backstream.operations.setup.letter_case import WHY
 from backstream.ports import BucketSettings, LockTrial
 
 SETTINGS = ("versioning", "encryption", "public access", "TLS only", "Object Lock", "lifecycle")
@@ -26,7 +28,7 @@ def vault_place(patient: DoctorContext, table: str | None) -> list[Check]:
     if place is None:
         return [wrong("vault", "none is named", f"export {expected.VAULT_VARIABLE}=s3://BUCKET/PREFIX, or give --vault")]
     if place.bucket is None:
-        return look("vault", lambda: _folder(place, table))
+        return [*look("vault", lambda: _folder(place, table)), *look("names", lambda: _names(place))]
     return _bucket(patient, place.bucket, place, table)
 
 
@@ -36,6 +38,30 @@ def _folder(place: VaultPlace, table: str | None) -> Check:
     except MissingBucket as error:
         return wrong("vault", error.message, _create(place, table))
     return ok("vault", f"{place.url}: a folder on this machine, as safe as this machine is")
+
+
+def _names(place: VaultPlace) -> list[Check]:
+    if place.tells_case is None or place.tells_case():
+        return []
+    return [warning("names", f"{WHY}: plain names and --tenant-attribute are refused there", "keep the vault on a disk that does")]
+
+
+def _server(patient: DoctorContext, place: VaultPlace) -> list[Check]:
+    """Tries the server anew if an object may be written; otherwise tells what an earlier trial has found."""
+    name, endpoint = "server", patient.endpoints()["S3"]
+    try:
+        proof = (
+            server.try_now(place.store, endpoint, patient.clock.now(), place.comparing)
+            if patient.write
+            else server.proof_of(place.store, endpoint)
+        )
+    except Refused as error:
+        return [wrong(name, error.message, error.hint)]
+    if proof is None:
+        return []  # of an older vault: `doctor --write`, or the next `init`, tries it
+    if weak := server.warnings_of(proof):
+        return [warning(name, "; ".join(weak), "use a newer version of the server: see docs/servers.md")]
+    return [ok(name, f"it keeps versions, ids, conditions and metadata (tried at {proof.at})")]
 
 
 def _bucket(patient: DoctorContext, bucket: BucketSettings, place: VaultPlace, table: str | None) -> list[Check]:
@@ -50,6 +76,7 @@ def _bucket(patient: DoctorContext, bucket: BucketSettings, place: VaultPlace, t
         *look("bucket's region", lambda: _region(region, patient.region())),
         *look("bucket's owner", lambda: _owner(bucket, account_of(patient))),
         *look("versioning", lambda: _versioning(bucket)),
+        *look("server", lambda: _server(patient, place)),
         *look("encryption", lambda: _encryption(bucket)),
         *look("public access", lambda: _public(bucket)),
         *look("TLS only", lambda: _tls(bucket)),

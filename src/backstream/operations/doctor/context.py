@@ -11,13 +11,18 @@ from backstream.vault.table_vault import TableVault
 
 
 class VaultPlace(msgspec.Struct, frozen=True):
-    """The place of the vault. `bucket`, `lock`: None for a folder; `prefix`: of the vault in its bucket, empty or ending in `/`."""
+    """The place of the vault. `bucket`, `lock`, `comparing`: None for a folder; `prefix`: of the vault in its bucket, empty or
+    ending in `/`. `comparing`: tries whether the server compares checksums; `tells_case`: whether a folder's disk tells upper from
+    lower case.
+    """
 
     url: str
     store: ObjectStore
     bucket: BucketSettings | None
     prefix: str = ""
     lock: LockTrial | None = None
+    comparing: Callable[[], bool] | None = None
+    tells_case: Callable[[], bool] | None = None
 
 
 class DoctorContext(msgspec.Struct, frozen=True):

@@ -190,6 +190,7 @@ def _show_status(each: Status) -> None:
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             *of_costs(each.costs),
+            *(("a month", f"about ${dollars:.2f} at this rate") for dollars in [each.dollars_a_month] if dollars is not None),
             ("last drill", _last_drill(each)),
             *(("MISSED", why) for why in each.missed),
         ]
