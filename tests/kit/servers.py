@@ -50,7 +50,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "210 versions in pages",
         "Object Lock",
     ),
-    "Ceph RGW": (),
+    "Ceph RGW": ("If-None-Match", "wrong checksums are refused", "another account's bucket is refused"),
 }
 
 
@@ -124,23 +124,28 @@ def ceph() -> Iterator[tuple[str, Aws]]:
         conf, monitor, port, fsid = f"{folder}/ceph.conf", free_port(), free_port(), str(uuid.uuid4())
         Path(conf).write_text(_CONF.format(fsid=fsid, mon=monitor, folder=folder, port=port))
 
-        def run(*words: str) -> str:
-            return subprocess.run(
-                [words[0], "-c", conf, *words[1:]], capture_output=True, text=True, timeout=PATIENCE, check=True
-            ).stdout
+        def run_plain(*words: str) -> str:
+            return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+
+        def run(program: str, *words: str) -> str:
+            return run_plain(program, "-c", conf, *words)
 
         Path(f"{folder}/osd").mkdir()
-        made = ("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v2:127.0.0.1:{monitor}]", f"{folder}/monmap")
-        subprocess.run(made, capture_output=True, timeout=PATIENCE, check=True)
-        run("ceph-mon", "--mkfs", "-i", "a", "--monmap", f"{folder}/monmap")
+        keyring, caps = f"{folder}/keyring", ("--cap", "mon", "allow *", "--cap", "osd", "allow *")
+        run_plain("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
+        run_plain("ceph-authtool", keyring, "--gen-key", "-n", "client.admin", *caps)
+        run_plain("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v2:127.0.0.1:{monitor}]", f"{folder}/monmap")
+        run("ceph-mon", "--mkfs", "-i", "a", "--monmap", f"{folder}/monmap", "--keyring", keyring)
         stack.enter_context(process("ceph-mon", "-c", conf, "-i", "a", "-f"))
         number = run("ceph", "osd", "create").strip()
+        key = run("ceph", "auth", "get-or-create", f"osd.{number}", "mon", "allow *", "osd", "allow *")
+        Path(keyring).write_text(Path(keyring).read_text() + key)
         run("ceph-osd", "-i", number, "--mkfs", "--osd-data", f"{folder}/osd")
         stack.enter_context(process("ceph-osd", "-c", conf, "-i", number, "-f", "--osd-data", f"{folder}/osd"))
         user = ("user", "create", "--uid=tests", "--display-name=tests")
         keys = ("--access-key", KEYS["AWS_ACCESS_KEY_ID"], "--secret", KEYS["AWS_SECRET_ACCESS_KEY"])
         run("radosgw-admin", *user, *keys)
-        gateway = stack.enter_context(process("radosgw", "-c", conf, "-n", "client.rgw", "-f"))
+        gateway = stack.enter_context(process("radosgw", "-c", conf, "-n", "client.admin", "-f"))
         version = re.search(r"version (\S+)", _version("radosgw", "--version"))
         yield version[1] if version else "", answering(f"http://127.0.0.1:{port}", gateway)
 
@@ -150,9 +155,9 @@ fsid = {fsid}
 mon host = [v2:127.0.0.1:{mon}/0]
 mon initial members = a
 public addr = 127.0.0.1
-auth cluster required = none
-auth service required = none
-auth client required = none
+auth cluster required = cephx
+auth service required = cephx
+auth client required = cephx
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 1
@@ -162,6 +167,7 @@ memstore device bytes = 2147483648
 mon allow pool size one = true
 mon data = {folder}/mon
 run dir = {folder}
+keyring = {folder}/keyring
 log file =
 admin socket = {folder}/$name.asok
 rgw frontends = beast endpoint=127.0.0.1:{port}
@@ -280,7 +286,7 @@ def main(names: list[str]) -> int:
         try:
             with SERVERS[name]() as (version, aws):
                 found[name] = version, facts(aws)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, RuntimeError, subprocess.SubprocessError) as error:
             _say(f"{name}: left out: {error}")
             continue
         _say("\n".join([f"{name} {found[name][0]}", *(f"  {fact}: {said}" for fact, said in found[name][1].items())]))

@@ -65,7 +65,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "versioning": (make_unversioned, "keeps no versions, though it says so"),
     "versions are forgotten": (
         lambda _, proxy: proxy.on(
-            answer(404, "<Error><Code>NoSuchVersion</Code></Error>"), method="GET", path=f"{TRIED}tried\\?.*versionId="
+            answer(404, "<Error><Code>NoSuchVersion</Code></Error>"), method="GET", path=f"{TRIED}[0-9a-f]+/tried\\?.*versionId="
         ),
         "an overwritten one is gone",
     ),
@@ -76,11 +76,11 @@ LIES: dict[str, tuple[Lie, str]] = {
         "leaves no delete marker",
     ),
     "the listing": (
-        lambda _, proxy: proxy.on(rewrite(shortened), method="GET", path="server%2Ftried"),
+        lambda _, proxy: proxy.on(rewrite(shortened), method="GET", path="server%2F[0-9a-f]+%2Ftried"),
         "listing of versions lacks 1 of 3",
     ),
     "metadata": (
-        lambda _, proxy: proxy.on(rewrite(lowered), path=f"{TRIED}tried"),
+        lambda _, proxy: proxy.on(rewrite(lowered), path=f"{TRIED}[0-9a-f]+/tried"),
         "loses or changes metadata (backstream-tried, event-name)",
     ),
 }

@@ -20,7 +20,6 @@ from backstream.model.values.decoding import UNDECODABLE
 from backstream.ports import ObjectStore
 
 FOLDER = f"{SYSTEM_FOLDER}/~server/"  # no table can have that name
-TRIED, OTHER_CASE = f"{FOLDER}tried", f"{FOLDER}Tried"
 RECORD = f"{FOLDER}proven.json"
 FORMAT = 1
 _NO_TAG = f'"{"0" * 32}"'
@@ -76,33 +75,35 @@ def faults_of(store: ObjectStore) -> Iterator[str]:
     Errors of permissions and connections are raised: nothing is known then.
     """
     first, second = secrets.token_hex(16).encode(), secrets.token_hex(16).encode()
+    folder = f"{FOLDER}{secrets.token_hex(8)}/"  # of its own, since others may try at the same time
+    tried = f"{folder}tried"
     try:
-        one = store.put(TRIED, first, _SAID)
-        conditions = [*_conditions(store)]
-        two = store.put(TRIED, second)
+        one = store.put(tried, first, _SAID)
+        conditions = [*_conditions(store, tried, f"{folder}Tried")]
+        two = store.put(tried, second)
         yield from conditions
         if one == two:
             yield f"two versions have one id ({one})"
             return
-        marker = _marker(store, {one, two})
+        marker = _marker(store, tried, {one, two})
         if marker is None:
             yield "a delete leaves no delete marker, or one without an id"
-        yield from _versions(store, [each for each in (marker, two, one) if each is not None])
-        yield from _first(store, one, first)
+        yield from _versions(store, tried, [each for each in (marker, two, one) if each is not None])
+        yield from _first(store, tried, one, first)
     except UnversionedBucket as error:
         yield f"it keeps no versions, though it says so ({error.message})"
 
 
-def _conditions(store: ObjectStore) -> Iterator[str]:
+def _conditions(store: ObjectStore, tried: str, other_case: str) -> Iterator[str]:
     """Tries writes that must be refused, on an object that is there."""
     try:
-        store.put(TRIED, b"written over", if_absent=True)
+        store.put(tried, b"written over", if_absent=True)
     except AlreadyExists:
         pass
     else:
         yield "it ignores If-None-Match: of two writers, one would overwrite the other"
     try:
-        store.put(TRIED, b"written over", if_match=_NO_TAG)
+        store.put(tried, b"written over", if_match=_NO_TAG)
     except (ConditionNotMet, MissingObject):
         pass
     except Failed as error:
@@ -111,7 +112,7 @@ def _conditions(store: ObjectStore) -> Iterator[str]:
         yield error.message
     else:
         yield "it ignores If-Match: one of two changes at once would be lost"
-    if _is_there(store, OTHER_CASE):
+    if _is_there(store, other_case):
         yield "it does not tell upper from lower case in names"
 
 
@@ -123,19 +124,19 @@ def _is_there(store: ObjectStore, name: str) -> bool:
     return True
 
 
-def _marker(store: ObjectStore, others: set[str]) -> str | None:
+def _marker(store: ObjectStore, tried: str, others: set[str]) -> str | None:
     """Deletes the object. Returns the id of its delete marker; None if there is none, or if the object can still be read."""
-    marker = store.delete(TRIED)
+    marker = store.delete(tried)
     try:
-        store.get(TRIED)
+        store.get(tried)
     except MissingObject:
         return None if marker in others else marker
     return None
 
 
-def _versions(store: ObjectStore, newest_first: list[str]) -> Iterator[str]:
+def _versions(store: ObjectStore, tried: str, newest_first: list[str]) -> Iterator[str]:
     """Compares the listing of versions with what was written."""
-    listed = [row.version for row in islice(store.versions_of(TRIED), _LOOKED_AT)]
+    listed = [row.version for row in islice(store.versions_of(tried), _LOOKED_AT)]
     known = [each for each in listed if each in newest_first]
     if missing := [each for each in newest_first if each not in known]:
         yield f"its listing of versions lacks {len(missing)} of {len(newest_first)} that were written"
@@ -143,10 +144,10 @@ def _versions(store: ObjectStore, newest_first: list[str]) -> Iterator[str]:
         yield "its listing of versions is not newest first"
 
 
-def _first(store: ObjectStore, version: str, body: bytes) -> Iterator[str]:
+def _first(store: ObjectStore, tried: str, version: str, body: bytes) -> Iterator[str]:
     """Reads the version that was overwritten, by its id."""
     try:
-        found = store.get(TRIED, version)
+        found = store.get(tried, version)
     except MissingObject:
         yield "it keeps no versions: an overwritten one is gone"
         return
