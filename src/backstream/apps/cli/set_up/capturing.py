@@ -15,9 +15,11 @@ from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.each import as_error, over
 from backstream.apps.cli.options import Json, TableName, Tables, Vault
 from backstream.apps.cli.output import as_array, as_facts, as_json, hint, line, notice, of_costs
+from backstream.apps.cli.set_up.live_line import LiveLine
 from backstream.apps.lambdas import batch_log
 from backstream.apps.selection.selecting import Among
 from backstream.apps.verbs.arguments import key_schema_of
+from backstream.clock import SystemClock
 from backstream.errors import UsageError
 from backstream.model import moment, request_settings
 from backstream.model.counts import counted
@@ -235,7 +237,10 @@ def tail(
         signal.signal(number, lambda *_: stop.set())
     held, words = library.open(vault), batch_log.words()
 
+    live = LiveLine(SystemClock().now, shown=None if log is None else False)
+
     def wrote(table: str, segment: Wrote) -> None:
+        live.wrote(segment)
         if log is not None:
             line(batch_log.of_tail(table, segment, words))
 
@@ -243,10 +248,13 @@ def tail(
     if tables.single is not None:
         table = tables.single
         notice(f"following {table} into {held.url}{ends}")
-        report = held.table(table).tail(until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=partial(wrote, table))
+        with live:
+            one = held.table(table)
+            report = one.tail(until_caught_up=until_caught_up, stop=stop, notice=live.notice, wrote=partial(wrote, table))
         return _show_tail(report, until_caught_up=until_caught_up, json=json)
     notice(f"following {' '.join(tables.words)} into {held.url}{ends}")
-    results = held.tail(tables, until_caught_up=until_caught_up, stop=stop, notice=notice, wrote=wrote)
+    with live:
+        results = held.tail(tables, until_caught_up=until_caught_up, stop=stop, notice=live.notice, wrote=wrote)
     with as_array() if json else nullcontext():
         codes = [_show_result(each, until_caught_up=until_caught_up, json=json) for each in results]
     return max(codes, default=0)
