@@ -16,7 +16,7 @@ from backstream.operations.base.backfill import BackfillContext, Backfilled, bac
 from backstream.operations.base.compact import compact
 from backstream.operations.capture.batch import keep_batch
 from backstream.operations.compare.verify import verify
-from backstream.operations.erase import Erased, EraseRequest, verify_erasure
+from backstream.operations.erase import EraseContext, Erased, EraseRequest, erase, verify_erasure
 from backstream.ports import Delete, Put
 from backstream.vault import forgotten
 from backstream.vault.catalog import Layout
@@ -30,6 +30,7 @@ from kit.lived import ITEMS, SMALL, all_changes, key, state
 from kit.records import lambda_record
 from kit.stage import Stage, wait_for
 from operations.test_erase import SUBJECT, around, no_findings, run, with_subject
+from operations.test_following_kinesis import Stage as KinesisStage
 from operations.test_verify import surroundings
 
 FORGET = EraseRequest(reason="asked for it", by="test", keys=(SUBJECT,), forget_future=True)
@@ -225,3 +226,24 @@ def test_a_record_that_was_replaced_stops_writers_until_it_is_written_anew() -> 
     run(stage, request=FORGET)
     forgotten._known.clear()
     stage.follow()
+
+
+def test_changes_by_way_of_kinesis_are_discarded_and_the_proof_goes_on() -> None:
+    stage = KinesisStage()
+    for number in (1, 2):
+        stage.write(number)
+    stage.clock.move(400)
+    stage.follow()
+    held = stage.state()
+    erased = next(iter(sorted(held)))
+    request = EraseRequest(reason="asked for it", by="test", keys=(erased,), forget_future=True)
+    erase(stage.vault, request, EraseContext(stage.clock, stage.store, SMALL))
+    for number in (1, 2, 1):
+        stage.write(number)
+    stage.clock.move(400)
+    report = stage.follow()
+    assert report.forgotten in (1, 2)
+    assert report.captured == 3 - report.forgotten
+    assert sorted(stage.state()) == sorted(set(held) - {erased})
+    assert stage.witness().missing == 0
+    assert list(stage.vault().window(stage.clock.now()).gaps) == []

@@ -12,10 +12,12 @@ from backstream.apps.cli.main import call
 from backstream.errors import Failed, UsageError
 from backstream.operations.setup.init import InitOptions, InitReport, init
 from backstream.stores.directory import DirectoryStore
+from backstream.vault.gaps import gaps
 from kit.clock import ManualClock
 from kit.invocations import Invocation
 from kit.lived import lived
 from kit.scene import Scene
+from kit.spoil import spoil
 from kit.stage import Stage
 
 DAY = 86_400
@@ -55,6 +57,27 @@ def test_a_retention_without_options_goes_by_it(stage: Stage, tmp_path: Path, ca
     assert call(words) == 0
     assert json.loads(capsys.readouterr().out)["horizon"] == planned["horizon"]
     assert stage.vault().catalog.horizon is not None
+
+
+def test_the_record_of_a_gap_that_cannot_be_read_stays_and_is_named(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An index has folded it, so readers go on without it. Nobody can tell any more when that gap ended."""
+    monkeypatch.setattr(gaps, "FOLDED_TOGETHER", 1)
+    vault = stage.vault()
+    vault.gaps.record(gaps.Gap("late", 1_700_000_000, 1_700_000_000, vault.catalog.stream, batch="brought"))
+    vault.gaps.arrived("brought")
+    assert vault.coverage.fold_gaps() == 1
+    (name,) = {each.name for each in stage.store.versions("_backstream/flights/gaps/")}
+    spoil(stage.store, name, b"{")
+    stage.store.delete(name)
+    words = ["retain", "flights", "--vault", f"file://{tmp_path / 'vault'}", "--keep", "400d"]
+    assert call([*words, "--json"]) == 1
+    said = capsys.readouterr()
+    assert [each["object"] for each in json.loads(said.out)["left"]] == [name]
+    assert f"LEFT: {name}" in said.err
+    assert "1 object cannot be read, and stay" in said.err
+    assert stage.vault().catalog.horizon is not None, "the rest is done"
 
 
 def test_its_function_takes_every_table_and_names_those_that_fail(

@@ -56,6 +56,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
             continue
         try:
             found[table] = _retained(vault, table, dry_run=wanted.dry_run)
+            failed += [table] if found[table]["left"] else []
         except BackstreamError as error:
             _tell({"table": table, "error": type(error).__name__, "hint": error.hint})
             failed.append(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby, takewhile
 
 from backstream.errors import Damaged
@@ -97,15 +97,19 @@ def _is_given_up(vault: TableVault, base: str, objects: list[ObjectVersion], hor
     return all(each.modified <= last for each in objects)
 
 
-def gaps(vault: TableVault, horizon: int) -> Iterator[Doomed]:
-    """Yields the records of gaps that ended by the horizon. A marker goes first: a record that is only a marker would be a loss."""
+def gaps(vault: TableVault, horizon: int, left: Callable[[str, str], None]) -> Iterator[Doomed]:
+    """Yields the records of gaps that ended by the horizon. A marker goes first: a record that is only a marker would be a loss.
+
+    `left`: receives a record that cannot be read, and why: nobody can tell when its gap ended, so it stays.
+    """
     for name, rows in _names(vault, "gaps/"):
         record = below_markers.first_of(rows)
         if not name.endswith(".json") or not record.version:
             continue
         try:
             gap = vault.gaps.read(record)
-        except Damaged:
+        except Damaged as error:
+            left(name, error.message)
             continue
         if gap.until <= horizon:
             bodies, markers = whole(rows).first, whole(rows).then

@@ -18,6 +18,13 @@ class RemovedKind(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class LeftObject(msgspec.Struct, frozen=True):
+    """An object that stays, and the reason."""
+
+    object: str
+    why: str
+
+
 class Retention(msgspec.Struct, frozen=True):
     """The result of a retention. With `dry_run`, the figures say what would be done.
 
@@ -25,7 +32,7 @@ class Retention(msgspec.Struct, frozen=True):
     `removed_bytes`: of everything that was removed, delete markers included; `kept_bytes`: of everything that stays;
     `dollars_per_month`: what the removed bytes cost in S3 Standard. `removed`: the same by kind. `locked_versions`: versions that
     Object Lock still keeps, the last of them until `locked_until` (None if none has a date); a later run removes them. `notes`:
-    what to know besides.
+    what to know besides. `left`: objects that stay because they cannot be read.
     """
 
     table: str
@@ -40,6 +47,7 @@ class Retention(msgspec.Struct, frozen=True):
     removed: Sequence[RemovedKind] = ()
     notes: Sequence[str] = ()
     seconds: float = 0.0
+    left: Sequence[LeftObject] = ()
 
 
 def dollars(size: int) -> float:

@@ -13,7 +13,7 @@ from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.inspect import lost_changes
 from backstream.operations.retain import choosing, own_objects, state
 from backstream.operations.retain.log_lines import LogLines
-from backstream.operations.retain.report import Retention, dollars
+from backstream.operations.retain.report import LeftObject, Retention, dollars
 from backstream.operations.retain.rows import RowNames
 from backstream.operations.retain.shortening import shorten
 from backstream.operations.retain.sweep import Doomed, RetentionSweep
@@ -59,6 +59,7 @@ class _Retention:
         self._dry = around.remover is None
         self._sweep = RetentionSweep(around.remover)
         self._notes: list[str] = []
+        self._left: list[LeftObject] = []
 
     def run(self) -> Retention:
         before = self._size()
@@ -162,7 +163,7 @@ class _Retention:
             ("segments", own_objects.segments(vault, generation, horizon, self._began)),
             ("compacted objects", own_objects.compacted(vault, generation, horizon)),
             ("base backups", own_objects.bases(vault, horizon, self._began)),
-            ("gaps", own_objects.gaps(vault, horizon)),
+            ("gaps", own_objects.gaps(vault, horizon, self._leave)),
             ("drills", own_objects.drills(vault, horizon)),
         ):
             self._removing(kind, doomed)
@@ -173,6 +174,9 @@ class _Retention:
     def _removing(self, kind: str, doomed: Iterator[Doomed]) -> None:
         self._around.progress.phase(f"removing {kind}", None)
         self._sweep.remove(kind, doomed)
+
+    def _leave(self, name: str, why: str) -> None:
+        self._left.append(LeftObject(name, why))
 
     # --- figures ---
 
@@ -196,6 +200,7 @@ class _Retention:
             locked_until=sweep.locked_until,
             removed=sweep.removed,
             notes=self._notes,
+            left=self._left,
             seconds=round(self._around.clock.now() - self._began, 3),
         )
 

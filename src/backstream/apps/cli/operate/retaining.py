@@ -9,8 +9,11 @@ from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.options import Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.errors import PartlyDone
 from backstream.model.counts import counted
 from backstream.operations.retain import Retention
+
+NAMED = 20
 
 
 def retain(
@@ -31,10 +34,17 @@ def retain(
         notice(f"note: {note}")
     if report.locked_versions:
         notice(_locked(report))
+    for each in report.left[:NAMED]:
+        notice(f"LEFT: {each.object}: {each.why}")
     if json:
         as_json(report)
     else:
         _show(report)
+    if report.left:
+        raise PartlyDone(
+            f"{counted(len(report.left), 'object')} cannot be read, and stay: nobody can tell of which time they are",
+            hint=f"`backstream check {report.table}` names all that is damaged. Bring it back, then run the same command again.",
+        )
 
 
 def _locked(report: Retention) -> str:
