@@ -41,9 +41,7 @@ SEQUENCE = 4 * 10**21
 SHARD = "shardId-00000001761955200000-0a1b2c3d"
 RECENT = 20  # segments after the set
 
-_IMAGE = (
-    b'{"flight":{"S":"flight-%08d"},"status":{"S":"leg %d"},"delay":{"N":"%d"},"carrier":{"S":"UA"},"note":{"S":"gate %08x"}}'
-)
+_IMAGE = b'{"flight":{"S":"flight-%08d"},"status":{"S":"leg %d"},"delay":{"N":"%d"},"carrier":{"S":"UA"},"note":{"S":"gate %08x"}}'
 _LINE = (
     b'{"Metadata":{"WriteTimestampMicros":{"N":"%d"},"Stream":{"S":"%s"},"SequenceNumber":{"S":"%d"},"EventName":{"S":"%s"},'
     b'"EventID":{"S":"%032x"}},"Keys":{"flight":{"S":"flight-%08d"}}%s,"NewImage":%s}'

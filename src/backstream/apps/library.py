@@ -65,7 +65,7 @@ METHODS = {
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
     **dict.fromkeys(("erase", "verify_erasure", "erasures"), f"{VERBS}.erasing:Erasing"),
-    **dict.fromkeys(("drill", "drills", "check", "verify"), f"{VERBS}.proving:Proving"),
+    **dict.fromkeys(("drill", "drills", "drill_record", "check", "verify"), f"{VERBS}.proving:Proving"),
 }
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import msgspec
 
-from backstream.errors import Damaged
+from backstream.errors import Damaged, NotFound
 from backstream.model import moment
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
@@ -51,12 +51,24 @@ class Drills:
         names = [listed.name for listed in below_markers.newest(self._store, self._prefix)]
         return [self._held(name) for name in itertools.islice(names, max(0, len(names) - most), None)]
 
+    def record(self, drill: str) -> tuple[Held, bytes]:
+        """Returns one drill's summary, and its record: JSON. Raises NotFound if the vault has no drill of that id."""
+        names = [listed.name for listed in below_markers.newest(self._store, self._prefix)]
+        found = [name for name in names if _id_of(name) == drill]
+        if not found:
+            raise NotFound(f"the vault has no drill {drill!r:.80}", hint="It may be older than what the vault keeps.")
+        return self._held(found[-1]), below_markers.get(self._store, found[-1]).body
+
     def _held(self, name: str) -> Held:
         try:
             return msgspec.json.decode(below_markers.get(self._store, name).body, type=Held)
         except (Damaged, *UNDECODABLE) as error:
             time, _, drill = name.removeprefix(self._prefix).removesuffix(".json").partition("_")
             return Held(drill, time, "", passed=False, rows=0, differences=0, rpo_seconds=None, rto_seconds=None, error=_why(error))
+
+
+def _id_of(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".json").partition("_")[2]
 
 
 def _why(error: Exception) -> str:

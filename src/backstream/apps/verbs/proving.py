@@ -12,6 +12,7 @@ from backstream.apps.verbs.capturing import Capturing
 from backstream.apps.verbs.restores import Restoring
 from backstream.errors import UsageError
 from backstream.model.tables import naming
+from backstream.model.values.decoding import UNDECODABLE
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.compare.recheck import PATIENCE
 from backstream.operations.compare.verify import Verified, verify
@@ -92,6 +93,14 @@ class Proving(Capturing, Restoring):
     def drills(self, most: int = 30) -> list[Held]:
         """Returns the last drills, oldest first."""
         return self._vault().drills.newest(most)
+
+    def drill_record(self, drill: str) -> tuple[Held, Drill | None]:
+        """Returns one drill by its id: its summary, and its whole report; None if that cannot be read."""
+        held, record = self._vault().drills.record(drill)
+        try:
+            return held, msgspec.json.decode(record, type=Drill)
+        except UNDECODABLE:
+            return held, None
 
     def verify(
         self,

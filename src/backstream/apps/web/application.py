@@ -30,6 +30,7 @@ READING: tuple[tuple[str, Screen], ...] = (
     ("/t/{table}/item", item.item),
     ("/t/{table}/state", state.state),
     ("/t/{table}/drills", drills.drills),
+    ("/t/{table}/drills/{drill}", drills.drill),
     ("/t/{table}/plan", plan.form),
     ("/plans/{plan}", plan.show),
     ("/plans/{plan}/file", plan.download),

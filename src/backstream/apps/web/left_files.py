@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.errors import BackstreamError
+from backstream.operations.restore import resume_file
 from backstream.operations.restore.targets.kept import UndoJournal
 from backstream.operations.revert.applying import Standing
 
@@ -18,16 +19,20 @@ _NAME = re.compile(r"backstream-(?P<kind>revert|undo|restore)-(?P<id>[0-9a-f]{16
 
 
 class LeftFile(msgspec.Struct, frozen=True):
-    """One file. `kind`: revert, or restore; `state`: its description; `resume`, `undo`: True if that is possible."""
+    """One file. `kind`: revert, or restore; `state`: its description; `resume`, `undo`: True if that is possible.
+
+    `target`: the table that it writes to, which is another one than `table` if a restore makes it; `written`: rows, None if unknown.
+    """
 
     kind: str
     id: str
     table: str
     modified: float
     state: str
-    written: int
+    written: int | None
     resume: bool
     undo: bool
+    target: str
 
 
 def left_files(folder: Path) -> list[LeftFile]:
@@ -39,15 +44,22 @@ def left_files(folder: Path) -> list[LeftFile]:
 def _named(folder: Path) -> Iterator[tuple[re.Match[str], Path]]:
     for path in folder.glob("backstream-*.ndjson"):
         match = _NAME.fullmatch(path.name)
-        if match is not None and match["kind"] != "restore" and not path.is_symlink():
+        if match is not None and not path.is_symlink() and not (match["kind"] == "restore" and _undo_of(match, path).exists()):
             yield match, path
+
+
+def _undo_of(match: re.Match[str], path: Path) -> Path:
+    """Returns the file by which a restore is undone; only one in place has it, and then that file speaks for both."""
+    return path.with_name(f"backstream-undo-{match['id']}.ndjson")
 
 
 def _state(match: re.Match[str], path: Path) -> LeftFile | None:
     modified, kind = path.stat().st_mtime, "revert" if match["kind"] == "revert" else "restore"
     if path.stat().st_size > LARGEST:
-        return LeftFile(kind, match["id"], "", modified, "too large to be looked at here", 0, resume=False, undo=False)
+        return LeftFile(kind, match["id"], "", modified, "too large to be looked at here", None, resume=False, undo=False, target="")
     try:
+        if match["kind"] == "restore":
+            return _of_restore(match, path, modified)
         standing = Standing(path) if kind == "revert" else UndoJournal(path)
     except BackstreamError:
         return None
@@ -62,4 +74,18 @@ def _state(match: re.Match[str], path: Path) -> LeftFile | None:
         standing.done,
         resume=resumable and not standing.taken_back,
         undo=not standing.taken_back,
+        target=standing.head.table,
     )
+
+
+def _of_restore(match: re.Match[str], path: Path, modified: float) -> LeftFile:
+    """Returns the file of a restore into a new table: it is there as long as something is left to do."""
+    loaded = resume_file.load(path)
+    left = f"{len(loaded.keys):,} rows are left out, can be resumed" if loaded.ended else "can be resumed"
+    head = loaded.head
+    return LeftFile("restore", match["id"], head.table, modified, left, None, resume=True, undo=False, target=head.target)
+
+
+def left_file(folder: Path, kind: str, which: str) -> LeftFile | None:
+    """Returns one of the files by its kind and id; None if it is not there."""
+    return next((each for each in left_files(folder) if (each.kind, each.id) == (kind, which)), None)

@@ -13,7 +13,7 @@ from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.each import of_each, raise_worst
 from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.look.actors import by
-from backstream.apps.cli.look.lines import badness, print_lines
+from backstream.apps.cli.look.lines import print_lines
 from backstream.apps.cli.options import ALL, AllowGap, AllTables, At, Emf, Json, Key, Metrics, Rpo, Rto, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice, of_costs, out
 from backstream.apps.monitoring import metrics
@@ -26,6 +26,7 @@ from backstream.operations.inspect.history import ItemVersion
 from backstream.operations.inspect.locks import LockShown
 from backstream.operations.inspect.readers import too_many
 from backstream.operations.inspect.status import OlderShown, Status
+from backstream.operations.inspect.worst_first import badness
 
 
 def history(

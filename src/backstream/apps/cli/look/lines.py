@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from backstream.apps.cli.output import out
 from backstream.model.objectives import in_words
 from backstream.operations.inspect.status import Status
+from backstream.operations.inspect.worst_first import badness, wrong
 
 HEAD = ("TABLE", "EXACT", "LAG", "GAPS", "LAST DRILL", "SIZE", "$/MONTH", "")
 UNITS = ("B", "KB", "MB", "GB", "TB")
@@ -22,19 +23,6 @@ def print_lines(found: Sequence[Status], broken: Sequence[str]) -> None:
         out.print(line, style="" if number else "bold")
 
 
-def badness(each: Status) -> tuple[object, ...]:
-    """Returns what sorts the worst first: findings, gaps, no exact restore, a failed drill, then the lag; then the name."""
-    last = each.last_drill
-    failed = last is not None and not last.passed
-    lag = float("inf") if each.lag_seconds is None else each.lag_seconds
-    return (not _wrong(each), not each.gaps, bool(each.ranges), not failed, -lag, each.table)
-
-
-def _wrong(each: Status) -> list[str]:
-    found = [*(["DAMAGED"] if each.damaged else []), *(["HIDDEN"] if each.hidden else []), *(["MISSED"] if each.missed else [])]
-    return [*found, *(["UNPROVEN"] if each.unproven else [])]
-
-
 def _row(each: Status) -> tuple[str, ...]:
     last = each.last_drill
     exact = f"{each.ranges[-1].since} to {each.ranges[-1].until}" if each.ranges else "none"
@@ -46,7 +34,7 @@ def _row(each: Status) -> tuple[str, ...]:
         "never" if last is None else f"{last.began} {'passed' if last.passed else 'FAILED'}",
         _size(each.log_bytes),
         "-" if each.dollars_a_month is None else f"{each.dollars_a_month:.2f}",
-        ", ".join(_wrong(each)),
+        ", ".join(wrong(each)),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.history.timeline import Counted, until_of
 from backstream.engine.local.memory import Memory
-from backstream.errors import NothingMatches, UsageError
+from backstream.errors import UsageError
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, SeenChange
 from backstream.operations.changes.sorting import Rank, rank
 from backstream.operations.inspect.actors import ActorClaim
@@ -113,13 +113,10 @@ class _PageReader:
     def _piece(self, window: ChangeWindow) -> None:
         changes = Changes(self._vault, window, self._criteria, self._around, allow_gap=True)
         self._notes += changes.certainty.notes
-        try:
-            for seen in changes.each():
-                self._token.check()
-                if self._after is None or rank(seen.entry) > self._after:
-                    self._found.append(Listed(seen, changes.actors.first(seen)))
-                    if len(self._found) > SIZE:
-                        break
-        except NothingMatches:
-            pass  # nothing of this piece matches; the next one may
+        for seen in changes.known():  # none of this piece may match; the next one may
+            self._token.check()
+            if self._after is None or rank(seen.entry) > self._after:
+                self._found.append(Listed(seen, changes.actors.first(seen)))
+                if len(self._found) > SIZE:
+                    break
         self._notes += [f"not read: {each}" for each in changes.warnings]

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from backstream.apps.verbs.arguments import resumable_folder
 from backstream.apps.web import values
 from backstream.apps.web.background.jobs import DONE, RUNNING, BackgroundTask
-from backstream.apps.web.left_files import LeftFile, left_files
+from backstream.apps.web.left_files import LeftFile, left_file, left_files
 from backstream.apps.web.screens.forms import Deed, check_deed
 from backstream.apps.web.site import Site, field, go_to
-from backstream.errors import NotFound, UsageError
+from backstream.errors import NotFound, Refused, UsageError
 from backstream.model.tables import naming
 from backstream.operations.restore import Failure, Restored
 from backstream.operations.revert import Reverted
@@ -88,7 +88,8 @@ async def go_on(site: Site, request: Request) -> Response:
     """`POST /runs/left`: resume what an earlier run has left, or take it back."""
     table, kind, left, what = (field(request, name) for name in ("table", "kind", "id", "what"))
     naming.check_table_name(table)
-    check_deed(site, request, Deed(table))
+    target = field(request, "target") or table
+    check_deed(site, request, Deed(target))
     if _ID.fullmatch(left) is None or kind not in ("revert", "restore") or what not in ("resume", "undo"):
         raise UsageError("this form names no run")
     names = {
@@ -100,6 +101,9 @@ async def go_on(site: Site, request: Request) -> Response:
     path = resumable_folder() / f"backstream-{names[kind, what]}-{left}.ndjson"
     if not path.is_file():
         raise NotFound(f"there is no file {path.name} in {path.parent}", hint="Start the server in the folder of that run.")
+    known = await site.read(request, lambda _: left_file(resumable_folder(), kind, left))
+    if known is None or (known.table, known.target) != (table, target):
+        raise Refused(f"nothing was written: {path.name} is not of a run that writes to {target}", hint="Open the screen Runs again.")
     job = BackgroundTask("run", table, f"{what} {kind} {left}", site.clock, site.command(kind, table, f"--{what}", str(path)))
     site.jobs.start(job, lambda each: _do(site, each, kind, what, path))
     return go_to(f"/runs/{job.id}")
