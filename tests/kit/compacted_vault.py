@@ -1,9 +1,9 @@
-"""A compacted vault of millions of changes, written in the form that a compaction leaves: in minutes, where changes one by one take hours.
+"""A compacted vault of millions of changes, in the form that a compaction leaves: minutes, where changes one by one take hours.
 
     python -m kit.compacted_vault FOLDER [CHANGES]
 
-Each item has as many versions as the next. The set's sources are named, and no longer there: as after a lifecycle rule. `add_recent`
-writes what a tail has brought since.
+Each item has as many versions as the next. The set's sources are named, and no longer there: as after a lifecycle rule. Some
+segments follow that a tail has brought since.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import msgspec
 
 from backstream.engine.local.engine import LocalEngine
 from backstream.model.changes.change import MICROS, Change
@@ -39,7 +41,7 @@ SEGMENT = 1_000  # changes of a source
 PARTITIONS = 256
 SEQUENCE = 4 * 10**21
 SHARD = "shardId-00000001761955200000-0a1b2c3d"
-RECENT = 20  # segments after the set
+RECENT = 3  # segments after the set
 
 _IMAGE = b'{"flight":{"S":"flight-%08d"},"status":{"S":"leg %d"},"delay":{"N":"%d"},"carrier":{"S":"UA"},"note":{"S":"gate %08x"}}'
 _LINE = (
@@ -103,7 +105,16 @@ def _write_set(vault: TableVault, made: Written) -> None:
     ends = str(made.sequence(0)), str(made.sequence(made.changes - 1))
     run = Run(vault.catalog.stream, SHARD, *ends, "start", since, until)  # which the first recent segment follows
     one = Set(which, PARTITIONS, made.changes, size, since, until)
-    vault.compacted.commit(Generation(number=1, sets=[one], runs=[run]))
+    _settle(vault, Generation(number=1, sets=[one], runs=[run]))
+
+
+def _settle(vault: TableVault, first: Generation) -> None:
+    """Puts it in force as a compaction does: what it replaces is hidden, and so is its own record, once the next one is there."""
+    vault.compacted.commit(first)
+    settled = msgspec.structs.replace(first, number=2)
+    vault.compacted.commit(settled)
+    for name in vault.compacted.dead(settled):
+        vault.store.delete(name)
 
 
 def _source(stream: str, made: Written, first: int) -> Segment:

@@ -88,8 +88,8 @@ def night() -> Night:
 
 
 def test_a_revert_that_is_stopped_is_resumed_from_its_screen(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    halting = Halting(night.stage.table.write_if)
-    monkeypatch.setattr(night.stage.table, "write_if", halting)
+    halting = Halting(night.stage.table.change_if)
+    monkeypatch.setattr(night.stage.table, "change_if", halting)
     with served(night.config(), ALLOWED) as server:
         visit = server.visit()
         made = visit.post("/t/flights/plan", {"csrf": visit.get("/t/flights/plan").csrf, **night.window})

@@ -50,6 +50,7 @@ from backstream.stores.folder import FolderFiles
 from backstream.stores.retrying import RetryingStore
 from backstream.stores.s3.store import S3Store
 from backstream.vault.catalog import Catalog
+from backstream.vault.log.checked_records import RecordVersion
 from backstream.vault.table_vault import TableVault
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Config:
         self.clock = clock or SystemClock()
         self.owners = BucketOwners()
         self._memory: Memory | None = None
+        self._proven: set[RecordVersion] = set()  # shared by all vaults that are opened here: see `CheckedRecords`
         self.writer = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
     def elsewhere(self, place: TablePlace) -> Config:
@@ -151,10 +153,7 @@ class Config:
     @property
     def _patient_store(self) -> ObjectStore:
         plain = ReadingCatalogs(self._plain_store(), self.owners.read)
-        return RetryingStore(plain, self.clock, budget=self._patience, deadline=self._latest)
-
-    def _latest(self) -> float:
-        return math.inf if self.deadline is None else self.deadline
+        return RetryingStore(plain, self.clock, budget=self._patience, deadline=lambda: self.deadline or math.inf)
 
     def _plain_store(self) -> ObjectStore:
         place = place_of(self.url)
@@ -280,7 +279,7 @@ class Config:
         return self._open(self.store, table)
 
     def _open(self, store: ObjectStore, table: str, *, verified: bool = False) -> TableVault:
-        return TableVault.open(store, table, self.destination, partial(self.engine, verified=verified))
+        return TableVault.open(store, table, self.destination, partial(self.engine, verified=verified), self._proven)
 
     def engine(self, *, verified: bool = False) -> Engine[TableVault]:
         """Returns a new engine, which computes tables' states. Its module is loaded only now: a capture function needs none.

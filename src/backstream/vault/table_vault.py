@@ -33,6 +33,7 @@ from backstream.vault.forgotten import Forgotten
 from backstream.vault.gaps.failure_destination import Destination, Destinations
 from backstream.vault.gaps.gaps import Gaps
 from backstream.vault.log import inventory, segments
+from backstream.vault.log.checked_records import RecordVersion
 from backstream.vault.log.compacted import Compacted, Set
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
@@ -77,14 +78,22 @@ class TableVault:
 
     @classmethod
     def open(
-        cls, store: ObjectStore, table: str, destinations: Destinations | None = None, engines: Engines | None = None
+        cls,
+        store: ObjectStore,
+        table: str,
+        destinations: Destinations | None = None,
+        engines: Engines | None = None,
+        proven: set[RecordVersion] | None = None,
     ) -> TableVault:
-        """Opens the table's vault.
+        """Opens the table's vault. `proven`: records that others of this vault have checked, see `CheckedRecords`.
 
         Raises NotFound if `init` has not been run for it, and UsageError if it is not a table's name.
         """
         naming.check_table_name(table)
-        return cls(store, catalogs.load(store, table), destinations, engines)
+        found = cls(store, catalogs.load(store, table), destinations, engines)
+        if proven is not None:
+            found.compacted.checked.proven = proven
+        return found
 
     def seen_through(self, store: ObjectStore) -> TableVault:
         """The same vault, read by way of another store."""

@@ -21,7 +21,7 @@ _NAME = re.compile(r"backstream-(?P<kind>revert|undo|restore)-(?P<id>[0-9a-f]{16
 class LeftFile(msgspec.Struct, frozen=True):
     """One file. `kind`: revert, or restore; `state`: its description; `resume`, `undo`: True if that is possible.
 
-    `target`: the table that it writes to, which is another one than `table` if a restore makes it; `written`: rows, None if unknown.
+    `target`: the table that it writes to, another one than `table` if a restore makes it; `written`: rows, None if unknown.
     """
 
     kind: str
@@ -56,7 +56,7 @@ def _undo_of(match: re.Match[str], path: Path) -> Path:
 def _state(match: re.Match[str], path: Path) -> LeftFile | None:
     modified, kind = path.stat().st_mtime, "revert" if match["kind"] == "revert" else "restore"
     if path.stat().st_size > LARGEST:
-        return LeftFile(kind, match["id"], "", modified, "too large to be looked at here", None, resume=False, undo=False, target="")
+        return LeftFile(kind, match["id"], "", modified, "too large to look at here", None, resume=False, undo=False, target="")
     try:
         if match["kind"] == "restore":
             return _of_restore(match, path, modified)

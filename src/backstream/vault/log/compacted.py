@@ -31,6 +31,7 @@ from backstream.vault import catalog as catalogs
 from backstream.vault.below_markers import First, Newest
 from backstream.vault.catalog import folder
 from backstream.vault.log import erased_lines, frames, sources
+from backstream.vault.log.checked_records import CheckedRecords
 from backstream.vault.log.frames import INDEX_GUESS, FrameSpan, Index
 from backstream.vault.log.generation import FORMAT, SET_ID, Generation, Set, encode, is_made_from, is_sound, last_ones, stands_alone
 from backstream.vault.log.segments import Codec, SegmentHeader
@@ -63,7 +64,7 @@ class Compacted:
         self._folder = folder(table)
         self._prefix = self._folder + "compacted/"
         self._firsts: dict[str, First] = {}
-        self._made_from: dict[tuple[str, str], bool] = {}  # by the name and version of a generation's record
+        self.checked = CheckedRecords()
         self._read: dict[tuple[str, str], Generation] = {}
 
     # --- reading ---
@@ -97,10 +98,9 @@ class Compacted:
 
     def _is_made_from(self, before: Generation, made: Generation, record: First) -> bool:
         """Checks each record once: it never changes, and neither do those before it."""
-        which = record.name, record.version
-        if which not in self._made_from:
-            self._made_from[which] = is_made_from(before, made, self._sources_if_any, self._horizon, self._erased_lines)
-        return self._made_from[which]
+        which = record.name, record.version, record.modified
+        sources, erased = self._sources_if_any, self._erased_lines
+        return self.checked.is_sound(which, lambda: is_made_from(before, made, sources, self._horizon, erased))
 
     def _horizon(self) -> int:
         """Returns the horizon in the catalog as it is now: a reader that has run for long may know an older one."""

@@ -22,7 +22,7 @@ NAMED = 100  # differences and findings of a report that are shown
 
 
 class WrongRow(msgspec.Struct, frozen=True):
-    """A row that did not come back as it was. `sides`: what the two states are; `lines`: what differs; `why`: what is wrong else."""
+    """A row that did not come back as it was. `sides`: names of the two states; `lines`: what differs; `why`: other faults."""
 
     key: str
     url: str

@@ -103,7 +103,7 @@ async def go_on(site: Site, request: Request) -> Response:
         raise NotFound(f"there is no file {path.name} in {path.parent}", hint="Start the server in the folder of that run.")
     known = await site.read(request, lambda _: left_file(resumable_folder(), kind, left))
     if known is None or (known.table, known.target) != (table, target):
-        raise Refused(f"nothing was written: {path.name} is not of a run that writes to {target}", hint="Open the screen Runs again.")
+        raise Refused(f"nothing was written: {path.name} is not of a run that writes to {target}", hint="Open Runs again.")
     job = BackgroundTask("run", table, f"{what} {kind} {left}", site.clock, site.command(kind, table, f"--{what}", str(path)))
     site.jobs.start(job, lambda each: _do(site, each, kind, what, path))
     return go_to(f"/runs/{job.id}")
