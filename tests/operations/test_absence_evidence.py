@@ -126,10 +126,14 @@ def test_what_is_left_counts_as_accepted_only_where_somebody_said_so() -> None:
     [
         pytest.param(None, (), "", id="the vault knows of no change since"),
         pytest.param(change(AT + 1, "INSERT"), (), "", id="created since"),
-        pytest.param(change(AT + 9), (), "is a MODIFY; a change of it is missing", id="changed since: it was there"),
-        pytest.param(change(AT + 9, "REMOVE"), (), "is a REMOVE; a change of it is missing", id="deleted since: it was there"),
+        pytest.param(change(AT + 9), (), "is a MODIFY of an existing item: it existed at", id="changed since: it was there"),
+        pytest.param(
+            change(AT + 9, "REMOVE"), (), "is a REMOVE of an existing item: it existed at", id="deleted since: it was there"
+        ),
         pytest.param(change(AT + 9), [(AT + 9, AT + 20)], "its insert may lie in a gap", id="a gap from that second on"),
-        pytest.param(change(AT + 9), [(AT + 10, AT + 20)], "a change of it is missing", id="a gap that begins a second later"),
+        pytest.param(
+            change(AT + 9), [(AT + 10, AT + 20)], "is a MODIFY of an existing item", id="a gap that begins a second later"
+        ),
         pytest.param(change(AT + 9), [(AT + 2, AT + 3)], "its insert may lie in a gap", id="a gap between"),
     ],
 )
