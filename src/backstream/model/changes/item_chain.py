@@ -129,7 +129,7 @@ class ItemChain:
         links = _in_order([link for link in self._links if link.until >= begin])
         sights = sorted(self._all_sights(judge.evidence))
         found = [
-            *(_between(*pair) for pair in pairwise(links)),
+            *(_between(one, other, sights) for one, other in pairwise(links)),
             *(_at_sight(links, sight) for sight in sights),
             *(_unchanged(links, *pair) for pair in pairwise(sights)),
         ]
@@ -213,13 +213,18 @@ def _joined(links: Sequence[_Link]) -> list[_Link]:
     return joined
 
 
-def _between(one: _Link, other: _Link) -> Break | None:
-    """Returns the break between two links that follow each other, if a change is missing."""
+def _between(one: _Link, other: _Link, sights: Sequence[_Sight]) -> Break | None:
+    """Returns the break between two links that follow each other, if a change is missing.
+
+    If the item was seen between the two as the second one found it, the missing change had been made by then.
+    """
     if not one.after or not other.before or one.after == other.before:
         return None
     if one.last.stream != other.first.stream and other.since <= one.until:
         return None  # two streams at once, each with changes of its own or the same ones: neither follows from the other
-    return Break(min(one.until, other.since), max(one.until, other.since))
+    since, until = min(one.until, other.since), max(one.until, other.since)
+    seen = (each.until for each in sights if since < each.since and each.until < until and each.state == other.before)
+    return Break(since, min(seen, default=until))
 
 
 def _at_sight(links: Sequence[_Link], sight: _Sight) -> Break | None:
