@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, cast
@@ -38,6 +39,20 @@ def create(path: Path) -> BinaryIO:
 def draft_of(path: Path) -> Path:
     """Returns a secret name beside `path`, for contents that replace it when they are whole."""
     return path.with_name(f".{path.name}.{token()}.partial")
+
+
+def replace(path: Path, body: bytes) -> None:
+    """Writes a file whole in place of an existing one, or not at all. Raises OSError; nothing stays beside it then."""
+    draft = draft_of(path)
+    try:
+        with create(draft) as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with suppress(OSError):  # where even its name is none, nothing is there
+            draft.unlink(missing_ok=True)
 
 
 def append(path: Path) -> BinaryIO:

@@ -34,17 +34,9 @@ class FolderFiles:
 
     def put(self, name: str, body: bytes) -> str:
         path = self._path(name)
-        draft = private_files.draft_of(path)
         with self._explained("write", name):
             private_files.make_folder(path.parent)
-            try:
-                with private_files.create(draft) as file:
-                    file.write(body)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
+            private_files.replace(path, body)
             for above in path.parents:
                 sync(above)
                 if above == self._root:

@@ -7,10 +7,11 @@ matters (`has_changed`), and to look anew if so.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from typing import Generic, TypeVar
 
-from backstream.ports import Found, ListedObject, ObjectInfo, ObjectStore, ObjectVersion, StoredObject, Tag, Vouching, Wanted
+from backstream.ports import ListedObject, ObjectStore, ObjectVersion, Vouching
+from backstream.stores.passing import PassingStore
 
 _Row = TypeVar("_Row", ListedObject, ObjectVersion)
 
@@ -50,51 +51,18 @@ class _Listing(Generic[_Row]):
             place += 1
 
 
-class OneLook:
+class OneLook(PassingStore):
     """Reads only. `together`: prefixes that stand for all that begin with them: these are listed at once. `few`: where folders lie
     that hold few objects.
     """
 
     def __init__(self, store: ObjectStore, together: Sequence[str] = (), few: Sequence[str] = ()) -> None:
-        self._store = store
+        super().__init__(store)
         self._together = together
         self._few = few
         self._current: list[_Listing[ListedObject]] = []
         self._versions: list[_Listing[ObjectVersion]] = []
         self._lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return self._store.url
-
-    def check(self) -> None:
-        self._store.check()
-
-    def put(
-        self,
-        name: str,
-        body: bytes,
-        metadata: Mapping[str, str] | None = None,
-        *,
-        if_absent: bool = False,
-        if_match: str | None = None,
-    ) -> str:
-        return self._store.put(name, body, metadata, if_absent=if_absent, if_match=if_match)
-
-    def get(self, name: str, version: str | None = None) -> StoredObject:
-        return self._store.get(name, version)
-
-    def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
-        return self._store.get_each(wanted)
-
-    def get_range(self, name: str, start: int, length: int) -> bytes:
-        return self._store.get_range(name, start, length)
-
-    def head(self, name: str, version: str | None = None) -> ObjectInfo:
-        return self._store.head(name, version)
-
-    def delete(self, name: str) -> str:
-        return self._store.delete(name)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         return self._once(self._current, self._store.list, prefix, after)

@@ -47,7 +47,7 @@ class HttpRaw:
         return RawAnswer(reply.body, f"{operation} of {subject}", reply.headers.get("date"))
 
 
-class _Said(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     """An error answer. DynamoDB writes `message`, the services around it sometimes `Message`."""
 
     code: str = msgspec.field(name="__type", default="")
@@ -55,10 +55,10 @@ class _Said(msgspec.Struct):
     other_message: str = msgspec.field(name="Message", default="")
 
 
-def _said(reply: Reply) -> _Said:
+def _said(reply: Reply) -> _ErrorBody:
     """Returns the code and the message of an error answer; its status if it is not JSON."""
     try:
-        said = msgspec.json.decode(reply.body, type=_Said)
+        said = msgspec.json.decode(reply.body, type=_ErrorBody)
     except msgspec.DecodeError:
-        said = _Said()
-    return _Said(said.code or str(reply.status), said.message or said.other_message)
+        said = _ErrorBody()
+    return _ErrorBody(said.code or str(reply.status), said.message or said.other_message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,14 @@ class Resumption:
     def after_stop(self, nothing: str) -> str:
         """Returns the next step after a stop. `nothing`: the text if there is nothing to resume."""
         return f"resume with: {self.command}" if self.command is not None else nothing
+
+    def around(self, run: Callable[[], int], nothing: str) -> int:
+        """Runs the operation. If it is stopped, prints the next step: see `after_stop`."""
+        try:
+            return run()
+        except KeyboardInterrupt:
+            notice(f"stopped: {self.after_stop(nothing)}")
+            raise
 
 
 def as_json(value: object) -> None:

@@ -30,7 +30,7 @@ WRITERS = 16
 GIVEN_UP = "given up by `redrive --give-up`"
 
 
-class Left(msgspec.Struct, frozen=True):
+class WaitingBatch(msgspec.Struct, frozen=True):
     """A batch that still waits, and why. `batch`: the object in the destination; `sequence`: the one record's number, None for all
     of it.
 
@@ -59,14 +59,14 @@ class Redriven(msgspec.Struct, frozen=True):
     captured: int
     given_up: list[str]
     not_found: list[str]
-    left: list[Left]
+    left: list[WaitingBatch]
     dry_run: bool
     notes: list[str] = []
     forgotten: int = 0
 
 
 class RedriveOptions(msgspec.Struct, frozen=True):
-    """The options of a redrive. `source`: the bucket's URL, None for the one that the catalog names; `give_up`: see `Left`."""
+    """The options of a redrive. `source`: the bucket, None for the catalog's; `give_up`: see `WaitingBatch`."""
 
     source: str | None = None
     give_up: Collection[str] = ()
@@ -116,7 +116,7 @@ class _Redrive:
         self._clock = clock
         self._writer = writer
         self._progress = progress
-        self._left: list[Left] = []
+        self._left: list[WaitingBatch] = []
         self._given_up: list[str] = []
         self._notes: list[str] = []
         self._records = self._captured = self._redriven = self._forgotten = 0
@@ -129,7 +129,7 @@ class _Redrive:
                 self._record_absences(batches)
                 record_waiting(self._vault, self._destination)
         except BackstreamError as error:
-            self._left += [Left(each.name, None, f"not redriven: {error.message}") for each in batches]
+            self._left += [WaitingBatch(each.name, None, f"not redriven: {error.message}") for each in batches]
         else:
             with ThreadPoolExecutor(WRITERS, thread_name_prefix="redrive") as pool:
                 self._take(batches, pool)
@@ -181,7 +181,7 @@ class _Redrive:
             except (Damaged, MalformedRecord, Refused) as error:
                 self._leave_whole(batch, error)
             except BackstreamError as error:
-                self._left += [Left(each.name, None, f"not redriven: {error.message}") for each in batches[position:]]
+                self._left += [WaitingBatch(each.name, None, f"not redriven: {error.message}") for each in batches[position:]]
                 return  # a store that fails for one would fail for all, each after some patience
             self._progress.advance(1)
 
@@ -229,7 +229,7 @@ class _Redrive:
         self._vault = done.vault
         return keep_batch(self._vault, records, label, pool, writer=writer, kind=SegmentKind.PARALLEL, now=now)
 
-    def _failed(self, batch: FailedBatch, report: BatchReport) -> Iterator[Left]:
+    def _failed(self, batch: FailedBatch, report: BatchReport) -> Iterator[WaitingBatch]:
         """Yields the records of a batch that are not kept, without those given up. Raises an error that is not a record's fault."""
         for position, error in sorted(report.failures.items()):
             if not isinstance(error, MalformedRecord):
@@ -240,12 +240,12 @@ class _Redrive:
                 self._give_up(batch, told, sequence, why(error))
             else:
                 where = "" if sequence else f"record {position + 1} of the batch: "
-                yield Left(batch.name, sequence, where + why(error))
+                yield WaitingBatch(batch.name, sequence, where + why(error))
 
     def _leave_whole(self, batch: FailedBatch, error: BackstreamError) -> None:
         """Leaves a batch that cannot be read at all, or that nothing can be kept of."""
         if batch.name not in self._words.give_up or self._words.dry_run:
-            self._left.append(Left(batch.name, None, error.message))
+            self._left.append(WaitingBatch(batch.name, None, error.message))
             return
         self._give_up(batch, batch.name, None, error.message)
         self._done(batch)

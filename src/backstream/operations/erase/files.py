@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from backstream import private_files
@@ -32,23 +30,10 @@ def without(vault: TableVault, subject: Subject, paths: Sequence[Path], left: Ca
             if search.is_in(body.partition(b"\n")[0]):
                 left(str(path), HEAD)
                 continue
-            _replace(path, Redactor(search, subject).body(body))
+            private_files.replace(path, Redactor(search, subject).body(body))
             found.append(str(path))
         except OSError as error:
             left(str(path), f"it cannot be read or changed: {error.strerror}")
         except Damaged as error:
             left(str(path), error.message)
     return found
-
-
-def _replace(path: Path, body: bytes) -> None:
-    draft = private_files.draft_of(path)
-    try:
-        with private_files.create(draft) as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

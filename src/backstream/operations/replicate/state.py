@@ -6,7 +6,6 @@ long absence, that the stream has dropped changes meanwhile.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,13 +65,8 @@ class StateFile:
             # A shard that ended two days ago is not needed again: the stream keeps one day.
             shards = {shard: each for shard, each in self._state.shards.items() if each.seconds >= known - KEPT}
             self._state = msgspec.structs.replace(self._state, shards=shards, known=known)
-            whole = private_files.draft_of(self._path)
             try:
-                with private_files.create(whole) as file:
-                    file.write(msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                whole.replace(self._path)
+                private_files.replace(self._path, msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
             except OSError as error:
                 raise Failed(f"{self._path} cannot be written: {error.strerror}", hint="Name another file: --state.") from error
 

@@ -16,6 +16,7 @@ import msgspec
 from backstream.engine.local.spill import Pairs
 from backstream.model.changes.entry import Entry
 from backstream.model.clocks import FAR_APART
+from backstream.operations.bulk.chunks import in_chunks
 from backstream.operations.retain.sweep import Doomed
 from backstream.ports import ObjectVersion
 from backstream.vault.table_vault import TableVault
@@ -62,7 +63,7 @@ class RowNames:
             return
         for folder in folders(self._vault):
             for name, rows in groupby(self._vault.store.versions(folder), key=lambda each: each.name):
-                for held in _some(rows):
+                for held in in_chunks(rows, HELD):
                     self.bytes += sum(each.size for each in held)
                     self._listed.add(name.encode(), msgspec.msgpack.encode(held))
         for number in range(PARTITIONS):
@@ -111,17 +112,6 @@ def folders(vault: TableVault) -> list[str]:
     own, adopted = f"{vault.catalog.table}/", vault.catalog.adopted
     folder = own if adopted is None else adopted.folder
     return [own] if folder.startswith(own) else [folder] if own.startswith(folder) else [own, folder]
-
-
-def _some(rows: Iterator[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
-    held = list[ObjectVersion]()
-    for row in rows:
-        held.append(row)
-        if len(held) == HELD:
-            yield held
-            held = []
-    if held:
-        yield held
 
 
 _claims = msgspec.msgpack.Decoder(tuple[str, bool])

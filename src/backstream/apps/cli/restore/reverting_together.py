@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def _revert(held: library.Vault, tables: TableSelection, words: Words, *, yes: b
             )
         return _show(report, json=json)
 
-    return _stoppable(run, tell)
+    return tell.around(run, "nothing was written")
 
 
 def _resume(held: library.Vault, path: Path, words: Words, *, json: bool) -> int:
@@ -88,7 +88,7 @@ def _resume(held: library.Vault, path: Path, words: Words, *, json: bool) -> int
             report = held.together().resume_revert(path, **words, progress=bar, notice=tell)
         return _show(report, json=json)
 
-    return _stoppable(run, tell)
+    return tell.around(run, "nothing was written")
 
 
 def _undo(held: library.Vault, path: Path, words: Words, *, yes: bool, json: bool) -> int:
@@ -107,14 +107,6 @@ def _undo(held: library.Vault, path: Path, words: Words, *, yes: bool, json: boo
     else:
         as_facts([(table, _line(each)) for table, each in undone.items()])
     return 1 if any(each.failed or each.conflicts for each in undone.values()) else 0
-
-
-def _stoppable(run: Callable[[], int], tell: Resumption) -> int:
-    try:
-        return run()
-    except KeyboardInterrupt:
-        notice(f"stopped: {tell.after_stop('nothing was written')}")
-        raise
 
 
 def _ask(foreseen: RevertedTogether) -> bool:

@@ -122,7 +122,7 @@ def _restore(held: library.Vault, words: RestoreWords, at: str) -> int:
     settle, _ = words.settle, targets.of(selected)  # before somebody is asked
     if words.in_place and not words.dry_run and not words.yes:
         at, settle = _asked(selected, at, lambda: run(at, dry_run=True, settle=words.settle)), False
-    return _stoppable(lambda: _show(run(at, dry_run=words.dry_run, settle=settle), json=words.json), tell)
+    return tell.around(lambda: _show(run(at, dry_run=words.dry_run, settle=settle), json=words.json), "nothing was touched")
 
 
 def _resume(held: library.Vault, path: Path, words: RestoreWords) -> int:
@@ -142,7 +142,7 @@ def _resume(held: library.Vault, path: Path, words: RestoreWords) -> int:
             )
         return _show(report, json=words.json)
 
-    return _stoppable(run, tell)
+    return tell.around(run, "nothing was touched")
 
 
 def _undo(held: library.Vault, path: Path, words: RestoreWords) -> int:
@@ -167,14 +167,6 @@ def _undo(held: library.Vault, path: Path, words: RestoreWords) -> int:
 def _totals(undone: Mapping[str, Restored]) -> dict[str, int]:
     names = ("put", "deleted", "unchanged", "failed", "conflicts")
     return {name: sum(getattr(each, name) for each in undone.values()) for name in names}
-
-
-def _stoppable(run: Callable[[], int], tell: Resumption) -> int:
-    try:
-        return run()
-    except KeyboardInterrupt:
-        notice(f"stopped: {tell.after_stop('nothing was touched')}")
-        raise
 
 
 def _asked(selected: Sequence[str], at: str, plan: Callable[[], RestoredTogether]) -> str:

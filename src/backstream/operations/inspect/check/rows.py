@@ -13,6 +13,7 @@ from backstream.engine.local.memory import Memory
 from backstream.engine.local.spill import Pairs, Spill
 from backstream.errors import BackstreamError, Damaged
 from backstream.model.changes.entry import Entry
+from backstream.operations.bulk.chunks import in_chunks
 from backstream.operations.bulk.progress import Progress
 from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, wrong
 from backstream.ports import ObjectVersion, StoredObject
@@ -86,7 +87,7 @@ class RowCheck:
         for folder in self._folders():
             for name, rows in groupby(self._vault.store.versions(folder), key=lambda each: each.name):
                 self.objects += 1
-                for held in _some(rows):
+                for held in in_chunks(rows, HELD):
                     self.versions += len(held)
                     self._progress.advance(len(held))
                     self._listed.add(name.encode(), msgspec.msgpack.encode(held))
@@ -156,17 +157,6 @@ class RowCheck:
         key = self._vault.key(entry_of(row, keys_in(row, found.body)))
         self.unlogged.add(key, msgspec.msgpack.encode(row.entry))
         return True
-
-
-def _some(rows: Iterator[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
-    held = list[ObjectVersion]()
-    for row in rows:
-        held.append(row)
-        if len(held) == HELD:
-            yield held
-            held = []
-    if held:
-        yield held
 
 
 _claims = msgspec.msgpack.Decoder(tuple[str, bytes])
