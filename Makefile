@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 7
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test lint types layers unit soak servers spark spark-test spark-soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
+.PHONY: demo test lint types layers unit soak web-load servers spark spark-test spark-soak bench fuzz mutate docs docs-site screens package terraform-module lambda lambda-lock cli-lock docs-lock clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,7 +67,7 @@ $(VENV)/local: pyproject.toml requirements/cli.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Backstream needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/cli.txt
-	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	$(BIN)/python -m pip install --quiet --editable '.[local,web]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/local
@@ -94,6 +94,11 @@ $(VENV)/bench: $(VENV)/local
 	$(PYTHON) -m venv $(VENV)/dynamodump
 	-$(VENV)/dynamodump/bin/python -m pip install --quiet 'dynamodump>=1.11,<2'
 	touch $@
+
+web-load: $(VENV)/dev ## twenty users browse ten million changes: the figures of docs/web.md (a quarter of an hour)
+	rm -rf build/web-load
+	PYTHONPATH=tests $(BIN)/python -m kit.compacted_vault build/web-load
+	PYTHONPATH=tests $(BIN)/python -m kit.web_load build/web-load
 
 lambda: $(VENV)/local ## the zips for AWS Lambda into dist/, their sizes, and what a cold start costs (a minute or two)
 	$(BIN)/python -m lambda_zip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -76,7 +78,15 @@ def _introduce(narration: Narration, url: str) -> None:
 
 def _sum_up(narration: Narration, seconds: float) -> None:
     narration.facts([*((title, f"{took:5.1f} s") for title, took in narration.steps), ("in all", f"{seconds:5.1f} s")])
-    narration.say("To look at this night in a browser: backstream demo --stay")
+    narration.say(f"To look at this night in a browser: {own_command()} demo --stay")
+
+
+def own_command() -> str:
+    """Returns how this program was called, so that the line works where it is copied from."""
+    called = Path(sys.argv[0])
+    if called.name != "backstream":
+        return f"{sys.executable} -m backstream"
+    return called.name if shutil.which(called.name) else str(called)
 
 
 class _Story:
