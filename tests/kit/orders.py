@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from backstream.apps.library import Vault
 from backstream.model import moment
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
@@ -17,8 +18,8 @@ from backstream.stores.directory import DirectoryStore
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
 from backstream.vault.catalog import Layout
-from backstream.vault.drills import Held
 from kit.clock import ManualClock
+from kit.drills import FAILED, PASSED
 from kit.served import StageConfig
 from kit.stage import Stage
 
@@ -81,6 +82,7 @@ class Orders(Stage):
         self.time.move(60)
         self.follow()
         self._drills()
+        Vault(self.config()).define_group("shop", ["orders"])
         self.time.move(30)
 
     def _write(self, name: str, **fields: object) -> None:
@@ -94,5 +96,15 @@ class Orders(Stage):
         for number, (rpo, rto) in enumerate(((8.0, 41.0), (11.0, 44.0), (7.5, 39.0), (240.0, None), (9.0, 46.0))):
             began = BEGAN + 60 * (number + 1)
             passed = rto is not None
-            held = Held(f"d{number}", moment.iso(began), moment.iso(began - 30), passed, 60, 0 if passed else 3, rpo, rto)
+            held = msgspec.structs.replace(
+                PASSED if passed else FAILED,
+                table="orders",
+                id=f"d{number}",
+                began=moment.iso(began),
+                at=moment.iso(began - 30),
+                rows=60,
+                differences=0 if passed else 3,
+                rpo_seconds=rpo,
+                rto_seconds=rto,
+            )
             drills.keep(held.id, began, msgspec.json.encode(held))

@@ -90,6 +90,7 @@ def test_every_screen_is_accessible_and_fits_a_phone(
         "plan": page.url.partition(f":{server.port}")[2],
         "runs": "/runs",
         "drills": "/t/orders/drills",
+        "drill": "/t/orders/drills/d3",
     }
     found = list[str]()
     assert looked_at is None or looked_at <= screens.keys()
