@@ -50,6 +50,12 @@ NOT_RUN: dict[str, str] = {
     "verify": "",
     "web": "servers that run until they are stopped; tests/web runs them",
     "who": f"a trail of CloudTrail: {NEEDS_AWS}; tests/operations/test_blame_command.py runs blame",
+    "sql": "",
+    "export": "",
+    "groups": "",
+    "spark": "a cluster; tests/spark runs restores and the job file on one",
+    "retention": "",
+    "erase": "",  # last: it takes a row's history away
 }
 
 

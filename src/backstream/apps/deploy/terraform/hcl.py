@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,9 +37,7 @@ def lines(block: Block, indent: str = "") -> Iterator[str]:
     inner = indent + _STEP
     kind, *labels = block.head
     yield " ".join([indent + kind, *map(quoted, labels), "{"])
-    width = max(map(len, block.arguments), default=0)
-    for name, value in block.arguments.items():
-        yield f"{inner}{name.ljust(width)} = {expression(value, inner)}"
+    yield from _assignments(block.arguments, inner)
     for each in block.blocks:
         if block.arguments or each is not block.blocks[0]:
             yield ""
@@ -56,12 +55,19 @@ def expression(value: object, indent: str = "") -> str:
         return quoted(value)
     if isinstance(value, Mapping):
         inner = indent + _STEP
-        width = max(map(len, value), default=0)
-        fields = [f"{inner}{name.ljust(width)} = {expression(each, inner)}" for name, each in value.items()]
-        return "\n".join(["{", *fields, f"{indent}}}"])
+        return "\n".join(["{", *_assignments(value, inner), f"{indent}}}"])
     if isinstance(value, list | tuple):
         return _list([expression(each, indent + _STEP) for each in value], indent)
     raise TypeError(f"no expression: {value!r}")
+
+
+def _assignments(values: Mapping[str, object], indent: str) -> Iterator[str]:
+    """Yields `name = value` for each, with `=` where `terraform fmt` puts it: below each other as long as values take one line."""
+    texts = [(name, expression(value, indent)) for name, value in values.items()]
+    for several_lines, found in itertools.groupby(texts, key=lambda each: "\n" in each[1]):
+        group = list(found)
+        width = 0 if several_lines else max(len(name) for name, _ in group)
+        yield from (f"{indent}{name.ljust(width)} = {text}" for name, text in group)
 
 
 def _list(entries: Sequence[str], indent: str) -> str:
