@@ -118,10 +118,12 @@ docs: $(VENV)/dev ## write docs/cli.md from the command line itself
 
 docs-site: $(VENV)/docs ## the pages of docs/ as a site with search, in build/site; each link is checked
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
+	@# Nothing is loaded from elsewhere: search has to work without a network.
+	! grep -rnE '<(script|img|iframe)[^>]* src="?https?:' build/site --include='*.html'
 
 screens: $(VENV)/dev ## take the pictures of docs/screens anew (Chromium; some minutes)
 	PYTHONPATH=tests $(BIN)/python -m kit.screens docs/screens
-	SCREENS=$(CURDIR)/docs/screens $(BIN)/pytest --quiet tests/web/test_browser.py -k accessible
+	SCREENS=$(CURDIR)/docs/screens $(BIN)/pytest --quiet tests/web/test_browser.py -m soak -k accessible
 
 package: $(VENV)/docs ## wheel and sdist into dist/, and whether an index would take them
 	rm -rf dist/*.whl dist/*.tar.gz

@@ -115,8 +115,9 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
 
 
 def scripts(page: str) -> Iterator[tuple[str, str]]:
-    """Yields the name and the text of each script that a page shows: a block of Python below a line like "`prices.py`:"."""
-    yield from re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$", (DOCS / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE)
+    """Yields the name and the text of each file that a page shows: a block below a line that ends with "`prices.py`:"."""
+    shown = r"`(\w+\.(?:py|sql))`:\n\n```(?:python|sql)\n(.*?)^```$"
+    yield from re.findall(shown, (DOCS / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
 def commands(page: str) -> list[str]:
@@ -134,6 +135,7 @@ def night() -> Iterator[Night]:
     """Makes the tables `flights` and `orders`, ruins some rows of both, lets others write, and captures all of it."""
     with EmbeddedServers() as servers, fork_server() as commands:
         aws = Aws(servers.environment())
+        aws.client("s3").create_bucket(Bucket="lake")
         for table in ("flights", "orders"):
             put_rows(aws, table, [], created=True)
             backstream(aws, commands, "init", table, "--create-bucket", "--tenant-attribute", "tenant")

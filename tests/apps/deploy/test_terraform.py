@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backstream.apps.deploy import Choices, TemplateFormat, template
 from backstream.apps.deploy.ids import id_of, short_id_of
-from kit import hcl, templates
+from kit import hcl, templates, terraform_module
 from kit.deployments import COMBINATIONS, REPLICAS
 
 PSEUDO = {
@@ -301,6 +304,16 @@ def assert_same_limits(validations: list[Facts], parameter: Mapping[str, Any]) -
     for each in parameter.get("AllowedValues", []):
         assert str(each) in said
     assert bool(validations) == bool({"MinValue", "AllowedPattern", "AllowedValues"} & parameter.keys())
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not on this machine")
+def test_terraform_would_format_nothing(tmp_path: Path) -> None:
+    for number, choices in enumerate({**COMBINATIONS, **REPLICAS}.values()):
+        (tmp_path / f"{number}.tf").write_text(template(choices, Format.HCL))
+    for name, text in terraform_module.files().items():
+        (tmp_path / name.replace("/", "-")).write_text(text.rstrip("\n") + "\n")
+    done = subprocess.run(["terraform", "fmt", "-check", "-diff"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
 
 
 def test_a_difference_would_be_seen() -> None:
