@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from kit.howto import NOT_RUN, Reader, commands, night, not_run, scripts
+from kit.howto import NOT_RUN, Reader, commands, forgotten, night, not_run, scripts
 
 
 @pytest.mark.parametrize("page", NOT_RUN)
 def test_a_block_of_commands_is_run_or_has_a_reason(page: str) -> None:
     found = not_run(page)
     assert NOT_RUN[page] or not found, f"begin a block with ```sh, so that it is run, or say in kit.howto why it is not:\n{found}"
+
+
+def test_no_page_with_commands_is_forgotten() -> None:
+    assert not forgotten(), "name it in kit.howto.NOT_RUN"
 
 
 @pytest.mark.timeout(1200)  # some sixty commands, one after the other
