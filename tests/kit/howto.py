@@ -53,7 +53,6 @@ NOT_RUN: dict[str, str] = {
     "sql": "",
     "export": "",
     "groups": "",
-    "import": "files that a reader has; tests/operations/test_from_files.py restores each kind of them",
     "vault": "an object's version id, which differs at each run",
     "spark": "a cluster; tests/spark runs restores and the job file on one",
     "retention": "",

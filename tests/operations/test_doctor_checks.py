@@ -300,7 +300,7 @@ def rule(**more: Any) -> Described:
     ("rules", "verdicts", "word"),
     [
         ([], ["ok"], "no rule"),
-        ([rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 3})], ["ok"], "none of which"),
+        ([rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 3})], ["ok"], "none harms"),
         ([rule(Expiration={"Days": 400})], ["wrong"], "after 400 days"),
         ([rule(Expiration={"Date": "2027-01-01"})], ["wrong"], "on 2027-01-01"),
         ([rule(Expiration={"Days": 400}, Status="Disabled")], ["ok"], ""),

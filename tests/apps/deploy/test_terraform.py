@@ -309,7 +309,7 @@ def assert_same_limits(validations: list[Facts], parameter: Mapping[str, Any]) -
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not on this machine")
 def test_terraform_would_format_nothing(tmp_path: Path) -> None:
     for number, choices in enumerate({**COMBINATIONS, **REPLICAS}.values()):
-        (tmp_path / f"{number}.tf").write_text(template(choices, Format.HCL))
+        (tmp_path / f"{number}.tf").write_text(template(choices, TemplateFormat.HCL))
     for name, text in terraform_module.files().items():
         (tmp_path / name.replace("/", "-")).write_text(text.rstrip("\n") + "\n")
     done = subprocess.run(["terraform", "fmt", "-check", "-diff"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -237,12 +237,12 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
                 )
             _match(arn, KINESIS_ARN if kinesis else STREAM_ARN, f"the ARN of a {'Kinesis' if kinesis else 'DynamoDB'} stream")
             if table and not kinesis and f":table/{table}/stream/" not in arn:
-                raise UsageError(f"another table's stream than that of {table}: {arn}", hint="A stream's ARN names its table.")
+                raise UsageError(f"not the stream of {table}: {arn}", hint="A stream's ARN names its table.")
         if (lacking := self.streams_missing) and not streams_follow:
             some = ", ".join(lacking[:3]) + " ..." * (len(lacking) > 3)
             raise UsageError(
                 f"{len(lacking)} of {len(self.tables)} tables have no stream here: {some}",
-                hint=f"Of more than {MANY} tables the template holds the streams: give --stream TABLE=ARN, or --find-streams.",
+                hint=f"With more than {MANY} tables the template holds the streams: give --stream TABLE=ARN, or --find-streams.",
             )
         if len(set(self.streams.values())) < len(self.streams):
             raise UsageError("two tables of one stream", hint="A function can be mapped to a stream once: give each table its own.")
@@ -297,7 +297,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
                 hint="--bucket-owner says whose an existing bucket is: give --existing-bucket too, or leave it out.",
             )
         if self.alarms_per is not None and not self.alarms:
-            raise UsageError("there are no alarms of which some could be left out", hint="Leave out --alarms-per, or --no-alarms.")
+            raise UsageError("--alarms-per without alarms", hint="Leave out --alarms-per, or --no-alarms.")
         if self.alarms_per is AlarmsPer.TABLE and self.many:
             raise UsageError(
                 f"alarms for each of {len(self.tables)} tables do not fit one stack",

@@ -39,7 +39,7 @@ WITNESS_GAPS = Metric("backstream_witness_gaps", "WitnessGaps", "Count", "Gaps t
 WITNESS_THROTTLED = Metric("backstream_witness_throttled", "WitnessThrottled", "Count", "Times the stream asked to slow down.")
 
 WITNESS_LEFT = Metric(
-    "backstream_witness_tables_left", "WitnessTablesLeft", "Count", "Tables of which this run of the witness has proven nothing."
+    "backstream_witness_tables_left", "WitnessTablesLeft", "Count", "Tables about which this run of the witness proved nothing."
 )
 DRILLS_FAILING = Metric("backstream_drills_failing", "DrillsFailing", "Count", "Tables whose last drill did not pass.")
 DRILLS_OVERDUE = Metric("backstream_drills_overdue", "DrillsOverdue", "Count", "Tables that were not drilled in time.")

@@ -148,7 +148,7 @@ def _checked(drill: Drill) -> str:
     gone = "kept" if drill.kept else "deleted since"
     facts = [
         f"All {drill.rows:,} rows of the moment: restored into the table {drill.scratch} ({gone}), and read back.",
-        f"Of these, {drill.matched:,} are as the vault holds them, by value.",
+        f"{drill.matched:,} of these are as the vault holds them, by value.",
         f"{drill.sampled:,} rows by their own histories, byte for byte.",
         _live(drill),
         *(f"The vault: {each}." for each in drill.checked),

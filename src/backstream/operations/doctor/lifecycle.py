@@ -23,9 +23,7 @@ def judged(bucket: str, prefix: str, rules: Sequence[Described]) -> list[Check]:
     found = [check for rule in mine for check in _of_rule(rule, _mend(bucket, rules, rule))]
     if found:
         return found
-    return [
-        ok(NAME, f"{len(mine)} rules, none of which harms the vault" if mine else "no rule expires or moves what the vault holds")
-    ]
+    return [ok(NAME, f"{len(mine)} rules, and none harms the vault" if mine else "no rule expires or moves what the vault holds")]
 
 
 def keeps_days(prefix: str, rules: Sequence[Described]) -> int | None:

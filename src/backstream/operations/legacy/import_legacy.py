@@ -196,7 +196,7 @@ def _nothing(store: ObjectStore, table: str, folder: str, counts: _Counts) -> Re
         )
     shown = f": {counts.named[0]}" if counts.named else ""
     return Refused(
-        f"none of the {counts.objects} objects in {where} is named as an older tool names those of {table}{shown}",
+        f"none of the {counts.objects} objects in {where} is named as an older tool names the rows of {table}{shown}",
         hint="Is this the table's key schema? Are its rows split by an attribute (--tenant-attribute)?",
     )
 

@@ -118,7 +118,7 @@ def _described(held: HeldTable, table: str, request: RestoreRequest, around: Res
     else:
         raise UsageError(
             f"{facts.url} does not tell the keys of {table}",
-            hint="--key-schema id:S (or zone:S,number:N, the hash key first), or --like TABLE for those of a live table.",
+            hint="--key-schema id:S (or zone:S,number:N, the hash key first), or --like TABLE for the keys of a live table.",
         )
     told = keys_of(found.description, facts.url).schema
     if keys.schema not in (None, told):

@@ -40,7 +40,7 @@ def web(
         Option(
             "--auth",
             metavar="HOW",
-            help="How visitors are known: header:NAME, which a proxy sets, or basic:FILE, lines of name:password.",
+            help="Who a visitor is: header:NAME, which a proxy sets, or basic:FILE, lines of name:password.",
             show_default=False,
         ),
     ] = None,

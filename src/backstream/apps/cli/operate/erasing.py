@@ -22,7 +22,7 @@ SAME = {
     True: " and --forget-future: it finishes what was interrupted, and removes what a writer that did not know yet has written.",
 }
 LATER = {True: "are discarded, from now on and for good", False: "count as new"}
-HELD = "The rest is erased. Run the same command after that time: it goes on with what is left."
+HELD = "The rest is erased. Run the same command after that time: it erases the rest."
 
 
 def erase(

@@ -44,7 +44,7 @@ def group(
 
 def _list(held: library.Vault, *, json: bool, alone: bool) -> None:
     if not alone:
-        raise UsageError("of which group?", hint="backstream group NAME ...")
+        raise UsageError("no group is named", hint="backstream group NAME ...")
     found = [held.group(each) for each in held.groups()]
     if json:
         as_json(found)

@@ -177,7 +177,7 @@ def _of_witness(target: Target) -> Iterator[Resource]:
         missing=RINGS,
         comparison="LessThanThreshold",
     )
-    what = target.named("What is proven of ", " is older than the RPO: the witness does not keep up, or waits for something.")
+    what = target.named("The proof of ", " is older than the RPO: the witness does not keep up, or waits for something.")
     late = {
         **metric,
         "Statistic": "Minimum",

@@ -67,7 +67,7 @@ def _of_witness() -> Iterator[Resource]:
         "Threshold": 0,
     }
     yield alarm("WitnessMissingAlarm", ("-witness-missing",), what, left, missing=RINGS, comparison="GreaterThanThreshold")
-    what = "What is proven of a table is older than the RPO: the witness does not keep up, or waits for something."
+    what = "The proof of a table is older than the RPO: the witness does not keep up, or waits for something."
     late = {
         **metric_of(NAMESPACE, metrics.WITNESS_LAG.name, OURS),
         "Statistic": "Maximum",
