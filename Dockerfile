@@ -12,7 +12,7 @@ FROM python:3.13-slim
 RUN useradd --create-home --uid 10001 backstream
 COPY --from=build /opt/backstream /opt/backstream
 ENV PATH=/opt/backstream/bin:$PATH PYTHONUNBUFFERED=1
-USER backstream
+USER 10001
 WORKDIR /home/backstream
 ENTRYPOINT ["backstream"]
 CMD ["--help"]
