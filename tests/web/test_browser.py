@@ -74,7 +74,7 @@ def test_every_screen_is_accessible_and_fits_a_phone(
 ) -> None:
     """With the variable SCREENS it also writes the pictures of the docs into that folder."""
     page = opened(browser, server)
-    page.get_by_role("link", name="orders").click()
+    page.get_by_role("link", name="orders", exact=True).first.click()
     page.get_by_role("link", name="Plan", exact=True).click()
     page.get_by_label("After", exact=True).fill(moment.iso(orders.begun))
     page.get_by_label("Up to", exact=True).fill(moment.iso(orders.ended))
@@ -124,7 +124,7 @@ def pictured(page: Page, name: str) -> None:
 @pytest.mark.timeout(900)  # a whole night, in a real browser
 def test_the_bad_night_by_clicks_alone(browser: Browser, server: Served, orders: Orders) -> None:
     page = opened(browser, server)
-    page.get_by_role("link", name="orders").click()
+    page.get_by_role("link", name="orders", exact=True).first.click()
     settled(page)
     _drag(page, orders.begun - 40, orders.ended + 30)
     settled(page)
