@@ -11,13 +11,15 @@ from backstream.stores.directory import DRAFTS
 def tells_case(root: Path) -> bool:
     """Returns False if a file can be found by its name in other letters: two names would be one object. It leaves nothing behind.
 
-    Raises OSError if the folder cannot be written.
+    Returns True if nothing can be written there: the first write says why.
     """
     drafts = root / DRAFTS
-    drafts.mkdir(mode=0o700, exist_ok=True)
     tried = drafts / f"case-{secrets.token_hex(8)}"
-    tried.touch(mode=0o600)
     try:
-        return not tried.with_name(tried.name.upper()).exists()
-    finally:
+        drafts.mkdir(mode=0o700, exist_ok=True)
+        tried.touch(mode=0o600)
+        found = tried.with_name(tried.name.upper()).exists()
         tried.unlink(missing_ok=True)
+    except OSError:
+        return True
+    return not found
