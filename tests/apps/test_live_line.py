@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from backstream.apps.cli.set_up import live_line
-from backstream.apps.cli.set_up.live_line import LiveLine, Pace
+from backstream.apps.cli.set_up.live_line import ChangePace, LiveLine
 from backstream.operations.capture.shards import Wrote
 
 
@@ -17,7 +17,7 @@ def wrote(count: int, ended: float, newest: float) -> Wrote:
 
 
 def test_rate_lag_and_silence() -> None:
-    pace = Pace(1_000.0)
+    pace = ChangePace(1_000.0)
     assert pace.text(1_001.0) == "0 changes/s; no change yet"
     pace.add(wrote(50, 1_010.0, 1_008.5))
     pace.add(wrote(30, 1_012.0, 1_011.0))

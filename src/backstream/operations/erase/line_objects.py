@@ -10,8 +10,8 @@ from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
 from backstream.errors import Damaged, MissingObject
 from backstream.model.changes.entry import Entry, entries, states
+from backstream.operations.bulk.line_object import LineObject, of_segment, of_set
 from backstream.vault.log import segments
-from backstream.vault.log.line_object import LineObject, of_segment, of_set
 from backstream.vault.log.segments import SegmentHeader
 from backstream.vault.table_vault import TableVault
 

@@ -13,12 +13,13 @@ import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.errors import AlreadyExists, Damaged
+from backstream.operations.bulk import line_object
 from backstream.operations.bulk.progress import Progress
 from backstream.operations.erase import line_objects
 from backstream.operations.erase.subject import Subject
 from backstream.vault.catalog import folder
 from backstream.vault.erasures import TouchedObject
-from backstream.vault.log import compacted, erased_lines, frames, line_object, segments
+from backstream.vault.log import compacted, erased_lines, frames, segments
 from backstream.vault.log.compacted import Generation, Set
 from backstream.vault.log.erased_lines import ErasedLines
 from backstream.vault.log.frames import FrameLine

@@ -13,11 +13,11 @@ from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
 from backstream.errors import Damaged, MissingObject, Refused
 from backstream.model.changes.entry import Entry, states
+from backstream.operations.bulk.line_object import LineObject, of_segment, of_set
 from backstream.operations.bulk.progress import Progress
 from backstream.vault.log import segments
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
-from backstream.vault.log.line_object import LineObject, of_segment, of_set
 from backstream.vault.log.segments import LineTally, SegmentHeader
 from backstream.vault.table_vault import TableVault
 

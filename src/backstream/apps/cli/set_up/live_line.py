@@ -16,7 +16,7 @@ EVERY = 1.0  # seconds
 _CLEAR = "\r\x1b[K"  # https://www.ecma-international.org/publications-and-standards/standards/ecma-48/ 8.3.41 (EL)
 
 
-class Pace:
+class ChangePace:
     """Counts what became durable. Safe to call from many threads. `began`: epoch seconds."""
 
     def __init__(self, began: float) -> None:
@@ -47,12 +47,12 @@ class Pace:
 
 
 class LiveLine:
-    """Shows a `Pace` while the block runs, if `shown`: on a terminal. Elsewhere it shows nothing."""
+    """Shows a `ChangePace` while the block runs, if `shown`: on a terminal. Elsewhere it shows nothing."""
 
     def __init__(self, now: Callable[[], float], *, shown: bool | None = None) -> None:
         self._now = now
         self._shown = err.is_terminal if shown is None else shown
-        self._pace = Pace(now())
+        self._pace = ChangePace(now())
         self._done = threading.Event()
         self._drawing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="live-line", daemon=True)
