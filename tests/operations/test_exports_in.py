@@ -507,7 +507,13 @@ FULL_DAMAGE: dict[str, tuple[Damage, str, int, bool]] = {
     ),
     "a table that was made again": (lambda folder: seal(folder, FIRST, tableId="77777777-0000"), "77777777-0000", 4, False),
     "no table at all": (lambda folder: seal(folder, FIRST, tableArn="flights"), "tableArn", 1, False),
-    "ION": (lambda folder: seal(folder, FIRST, outputFormat="ION"), "ION", 2, False),
+    "a format that nobody knows": (lambda folder: seal(folder, FIRST, outputFormat="PARQUET"), "PARQUET", 2, False),
+    "JSON that is said to be Ion": (
+        lambda folder: seal(folder, FIRST, outputFormat="ION"),
+        "not an item with this table's key",
+        1,
+        True,
+    ),
 }
 
 NET_DAMAGE: dict[str, tuple[Damage, str, int]] = {
@@ -583,13 +589,20 @@ def test_a_damaged_incremental_export_is_named_and_does_not_count(scene: Scene, 
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///x/AWSDynamoDB", "file:///x/AWSDynamoDB/", "s3://bucket/prefix", "", "file:///AWSDynamoDB/1/data"]
+    ("url", "code", "words"),
+    [
+        ("file:///x/AWSDynamoDB", 1, "there is no export in file:///x/AWSDynamoDB/"),
+        ("file:///x/AWSDynamoDB/", 1, "there is no export in file:///x/AWSDynamoDB/"),
+        ("s3://bucket/prefix", 1, "there is nothing at s3://bucket/prefix"),
+        ("", 2, "an empty text names no place"),
+        ("file:///AWSDynamoDB/1/data", 1, "there is nothing at file:///AWSDynamoDB/1/data"),
+    ],
 )
-def test_what_is_no_exports_folder(scene: Scene, url: str) -> None:
+def test_what_is_no_exports_folder(scene: Scene, url: str, code: int, words: str) -> None:
     feed_of(scene)
     ran = take(scene, url)
-    assert (ran.code, ran.out) == (2, "")
-    assert "AWSDynamoDB/ID" in ran.err
+    assert (ran.code, ran.out) == (code, "")
+    assert words in ran.err
 
 
 def test_damage_after_thousands_of_good_lines_leaves_nothing_that_looks_complete(

@@ -69,6 +69,8 @@ def key_of(vault: TableVault, key: Key) -> bytes:
 
 def url_of(to: str | Path) -> str:
     """Returns the URL of a place for files: a URL stays, and a path becomes a `file://` URL."""
+    if not str(to):
+        raise UsageError("an empty text names no place", hint="Name a folder, a file, or s3://BUCKET/PATH.")
     return str(to) if "://" in str(to) else Path(to).absolute().as_uri()
 
 

@@ -111,6 +111,10 @@ def _finished(here: RangedFiles, names: Iterable[str], options: OpenOptions) -> 
     """Returns the exports that are complete. One without a summary is not, and nothing is read of it."""
     held = set(names)
     ids = sorted({found[1] for name in held if (found := _EXPORT.fullmatch(name))})
+    if not ids:
+        raise NotFound(
+            f"there is no export in {here.url}/{FOLDER}", hint="Name an export's .../AWSDynamoDB/ID, or a folder above it."
+        )
     finished = [each for each in ids if f"{FOLDER}{each}/{SUMMARY}" in held]
     if not finished:
         raise Refused(f"no export in {here.url} is complete: none has its {SUMMARY}", hint="Wait until they are COMPLETED.")
