@@ -37,7 +37,7 @@ def test_make_installs_from_it() -> None:
     made = (ROOT / "Makefile").read_text()
     recipe = made[made.index("$(VENV)/local:") :].split("\n\n")[0]
     hashed, editable = (
-        recipe.index(each) for each in ("--require-hashes --requirement requirements/cli.txt", "--editable '.[local]'")
+        recipe.index(each) for each in ("--require-hashes --requirement requirements/cli.txt", "--editable '.[local,web]'")
     )
     assert hashed < editable
     assert re.search(r"^\$\(VENV\)/local:.* requirements/cli.txt", recipe)

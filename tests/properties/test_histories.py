@@ -54,7 +54,7 @@ def told(seed: int, history: Sequence[Step], folder: Path) -> str:
     return f"seed {seed}: {fails(short)}\n" + "\n".join(map(str, short))
 
 
-@pytest.mark.parametrize("block", range(12))
+@pytest.mark.parametrize("block", range(38))
 def test_what_is_claimed_is_exact(block: int, tmp_path: Path) -> None:
     claims_hold(block * BLOCK, BLOCK, STEPS, tmp_path)
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from backstream.errors import Damaged, Unavailable
+from backstream.model.request_settings import RequestSettings
 from backstream.stores.s3.http import HttpApi
 from backstream.transport.messages import HttpRequest, Reply
 
@@ -25,7 +26,7 @@ def listed(body: bytes) -> list[str]:
         assert "encoding-type=url" in request.query
         return Reply(200, {}, body)
 
-    control = SimpleNamespace(bucket="bbb", owner=lambda: None, limit=lambda _: 0)
+    control = SimpleNamespace(bucket="bbb", owner=lambda: None, limit=lambda _: 0, settings=lambda _: RequestSettings())
     api = HttpApi(cast("Any", SimpleNamespace(send=send)), cast("Any", control))
     return [each.name for each in api.versions_page("a", {}).rows]
 

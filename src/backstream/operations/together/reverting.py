@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.errors import BackstreamError, NotFound, PartlyDone, Refused, UsageError
+from backstream.errors import BackstreamError, NothingMatches, PartlyDone, Refused, UsageError
 from backstream.model.counts import counted
 from backstream.operations import revert as reverting
 from backstream.operations.bulk.progress import Progress, Silent
@@ -171,13 +171,13 @@ class _RevertRun:
     def plan(self, asked: Asked, plans: dict[str, Plan], *, dry_run: bool) -> list[str]:
         """Makes every plan, into `plans`, and returns notes. Raises one error that names all tables that refuse."""
         refusals: dict[str, BackstreamError] = {}
-        nothing: dict[str, NotFound] = {}
+        nothing: dict[str, NothingMatches] = {}
         self._ways.progress.phase("planning every table", len(asked))
         for table, (vault, request) in asked.items():
             try:
                 self._plan_one(table, vault, request, plans, dry_run=dry_run)
             except BackstreamError as error:
-                if type(error) is NotFound:  # of this table the selection matches nothing
+                if isinstance(error, NothingMatches):
                     nothing[table] = error
                 else:
                     refusals[table] = error

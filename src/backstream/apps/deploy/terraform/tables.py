@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from backstream.apps.deploy.expressions import DeploymentDescription, Output, Resource
 from backstream.apps.deploy.ids import former_id_of, id_of, short_id_of
-from backstream.apps.deploy.terraform.hcl import Block, Raw, expression, quoted
+from backstream.apps.deploy.terraform.hcl import Block, Raw, expression
 from backstream.apps.deploy.terraform.values import NAMES, STREAMS, TABLES, Values, snake
 
 Made = TypeVar("Made", Resource, Output)
+IN_VALIDATION = "    "  # the indent of an expression there
 
 
 def blocks(description: DeploymentDescription) -> Iterator[Block]:
@@ -27,7 +28,7 @@ def blocks(description: DeploymentDescription) -> Iterator[Block]:
         "type": Raw("map(string)"),
         **({"default": known} if known else {}),
     }
-    given = f"length(setsubtract([{', '.join(map(quoted, tables))}], keys(var.{STREAMS}))) == 0"
+    given = f"length(setsubtract({expression(tables, IN_VALIDATION)}, keys(var.{STREAMS}))) == 0"
     checks = [Block(("validation",), {"condition": Raw(given), "error_message": "Each table needs its stream's ARN."})]
     if all(":table/" in each.pattern for each in asked):
         own = f'alltrue([for table, arn in var.{STREAMS} : strcontains(arn, ":table/${{table}}/stream/")])'
