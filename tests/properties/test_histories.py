@@ -23,7 +23,7 @@ def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-BLOCK = 4  # histories in one test, so that workers share them; ten thousand others are in `make soak`
+BLOCK = 8  # histories in one test, so that workers share them; ten thousand others are in `make soak`
 
 
 def claims_hold(first: int, count: int, steps: int, folder: Path) -> None:
