@@ -586,7 +586,7 @@ def scans_win(patch: pytest.MonkeyPatch) -> None:
 
 def scans_lose(patch: pytest.MonkeyPatch) -> None:
     """Against changes from before the base backup, which a state does not even read."""
-    patch.setattr("backstream.engine.local.state.FAR_APART", 10**10)
+    patch.setattr("backstream.vault.coverage.FAR_APART", 10**10)
     patch.setattr(FoldState, "newest", lambda self, _floor=0: self.change or self.scan)
 
 
