@@ -132,8 +132,7 @@ class Bases:
 
     def complete(self) -> list[Base]:
         """Returns the base backups that count, oldest first."""
-        records = below_markers.firsts(self._store, self._prefix + COMPLETE)
-        return [base for each in records if (base := self._believed(each)) is not None and self.counts(base)]
+        return [base for base in self._completed() if self.counts(base)]
 
     def counts(self, base: Base) -> bool:
         """True if a complete base backup counts: it is the horizon's own, or began after the horizon."""
@@ -152,14 +151,19 @@ class Bases:
         """
         if self._horizon is None:
             return set()
-        alive = {each.id for each in self.complete()}
-        dead = {base.id for _, base in self.every_record()}
-        return (dead | {each.id for each in self.plans() if each.began <= self._horizon.second}) - alive
+        completed = self._completed()
+        alive = {each.id for each in completed if self.counts(each)}
+        begun = {each.id for each in self.plans() if each.began <= self._horizon.second}
+        return ({each.id for each in completed} | begun) - alive
 
     def every_record(self) -> list[tuple[str, Base]]:
         """Returns the names of all completion records, with their base backups, also of those that the horizon has passed."""
         records = below_markers.firsts(self._store, self._prefix + COMPLETE)
         return [(each.name, base) for each in records if (base := self._named(each)) is not None]
+
+    def _completed(self) -> list[Base]:
+        records = below_markers.firsts(self._store, self._prefix + COMPLETE)
+        return [base for each in records if (base := self._believed(each)) is not None]
 
     def _believed(self, record: First) -> Base | None:
         """Returns the base backup that a record's name states.
