@@ -23,7 +23,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
 
 
 class FileOptions(msgspec.Struct, frozen=True):
-    """How files of items are written. `checksums`: False if `.md5` files may be missing; `delimiter`, `columns`: of CSV."""
+    """The form of files of items. `checksums`: False if `.md5` files may be missing; `delimiter`, `columns`: of CSV."""
 
     checksums: bool = True
     delimiter: str | None = None

@@ -25,7 +25,7 @@ class TableLine(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> tuple[object, ...]:
-        """What sorts the worst first: tables that cannot be read, then those with problems."""
+        """Returns a key that sorts the worst first: tables that cannot be read, then those with problems."""
         if self.status is None:
             return (0, self.name)
         return (1, not self.problems, *badness(self.status))

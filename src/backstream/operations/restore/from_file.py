@@ -51,8 +51,9 @@ class StillClock:
 
 
 class KeysFrom(msgspec.Struct, frozen=True):
-    """What tells the keys of items whose files do not. `schema`: the keys; `like`: the name of a live table, which a new table gets
-    the settings of, too.
+    """The source of the keys for items whose files do not tell them.
+
+    `schema`: the keys; `like`: the name of a live table, whose settings a new table gets, too.
     """
 
     schema: KeySchema | None = None

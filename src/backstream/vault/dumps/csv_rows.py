@@ -20,7 +20,7 @@ csv.field_size_limit(object_limits.ITEM)
 
 
 class CsvForm(msgspec.Struct, frozen=True):
-    """How CSV files are written. `columns`: their names, if the files have no header."""
+    """The form of CSV files. `columns`: the names of the columns, if the files have no header."""
 
     delimiter: str = ","
     columns: Sequence[str] = ()

@@ -39,7 +39,7 @@ class HeldPage(msgspec.Struct, frozen=True):
 
 
 class HeldFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dump tells of itself.
+    """The facts that a dump states about itself.
 
     `what`: its kind, for people; `url`: its place; `table`, `table_arn`, `table_id`: the table's, empty if it does not tell;
     `description`: DescribeTable's `Table`, None if the dump has none; `at`: the second of its contents; `limits`: what a restore of
@@ -65,7 +65,7 @@ class HeldTable(Protocol):
 
     @property
     def facts(self) -> HeldFacts:
-        """What it tells of itself."""
+        """Returns the facts that it states about itself."""
 
     def pages(self, keys: TableKeys) -> Iterator[HeldPage]:
         """Yields all items, in the order of the files. Raises Damaged, with the name of the file and the line."""

@@ -27,7 +27,7 @@ Place = Callable[[str], RangedFiles]
 
 
 class OpenOptions(msgspec.Struct, frozen=True):
-    """How a dump is opened.
+    """The options for opening a dump.
 
     `table`: the table of interest; `now`: epoch seconds, no file counts as younger; `at`: the second that exports must lead to;
     `checksums`: False if `.md5` files may be missing; `csv`: how CSV files are written; `ion`: loads the reader of Amazon Ion.

@@ -21,7 +21,7 @@ LIMITS = (
 
 
 class OwnDump:
-    """What `dump` wrote. See `HeldTable`. `now`: epoch seconds. A dump ends up to a second later, by the server's clock."""
+    """A folder that `dump` wrote. See `HeldTable`. `now`: epoch seconds. A dump ends up to a second later, by its server."""
 
     def __init__(self, store: Files, now: float, *, checksums: bool = True) -> None:
         self._dump = dump = Dump.open(store, checksums=checksums)
