@@ -62,6 +62,33 @@ def test_a_group_can_be_read_as_it_was(shop: tuple[Scene, list[str]]) -> None:
     assert (before.code, "there was no group" in before.err) == (1, True)
 
 
+def test_a_removed_group_is_history(shop: tuple[Scene, list[str]]) -> None:
+    """What was restored as a group can be looked up after it: nothing of the vault is gone, and the name is free again."""
+    scene, (orders, ledger, stock, _) = shop
+    for tables in ([orders, ledger], [orders, stock]):
+        assert scene.call("group", "shop", *tables).code == 0
+        last = int(time.time())
+        while int(time.time()) == last:
+            time.sleep(0.05)
+    ran = scene.call("group", "shop", "--remove")
+    assert (ran.code, ran.out.split()[-1]) == (0, "removed"), ran.err
+    assert scene.call("group", "--json").json() == []
+    for words in (["group", "shop"], ["group", "shop", "--remove"], ["compact", "--group", "shop"]):
+        gone = scene.call(*words)
+        assert (gone.code, gone.out, "the group 'shop' was removed at" in gone.err) == (1, "", True), gone.err
+    assert scene.call("group", "shop", "--at", str(last), "--json").json()["tables"] == [orders, stock]
+    assert [each["table"] for each in scene.call("compact", "--group", f"shop@{last}", "--json").json()] == [orders, stock]
+    told = scene.call("group", "shop", "--versions", "--json").json()
+    assert [(each["removed"], each["tables"]) for each in told] == [
+        (True, []),
+        (False, [orders, stock]),
+        (False, [orders, ledger]),
+    ]
+    assert scene.call("group", "shop", ledger).code == 0
+    assert scene.call("group", "shop", "--json").json()["tables"] == [ledger]
+    assert scene.call("group", "shop", "--versions").out.splitlines()[1].split()[-1] == "removed"
+
+
 def test_tags_select_tables_of_the_vault_and_of_the_account(shop: tuple[Scene, list[str]], table_name: str) -> None:
     scene, (orders, ledger, _, users) = shop
     client = scene.aws.client("dynamodb")
@@ -94,6 +121,10 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["group", "new", "ORDERS", "--tag", "app=shop"], 2, "a group of which tables?"),
     (["group", "n/w", "ORDERS"], 2, "not a group's name"),
     (["group", "new", "ORDERS", "--at", "now"], 2, "--at and --versions show a group"),
+    (["group", "shop", "ORDERS", "--remove"], 2, "--remove goes with a group's name alone"),
+    (["group", "shop", "--remove", "--versions"], 2, "--remove goes with a group's name alone"),
+    (["group", "--remove"], 2, "no group is named"),
+    (["group", "nobody", "--remove"], 1, "knows no group 'nobody'"),
 ]
 
 

@@ -419,13 +419,13 @@ def test_a_row_version_that_is_gone_is_named(deploy: int, stage: Stage) -> None:
 def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_bytes(key("z", 1) + b"\n\n" + b'{"key":' + key("z", 2) + b',"sequence":"5"}\n{"zone":"z","number":3}\n')
-    assert keys_in(path, SCHEMA) == [item(1), item(2), item(3)]
+    assert keys_in(path, SCHEMA, "flights") == [item(1), item(2), item(3)]
 
 
 def test_changes_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "changes"
     path.write_bytes(b'123\n"456"\n{"sequence":"789","key":' + key("z", 2) + b"}\n")
-    assert numbers_in(path, SCHEMA) == [Number("123"), Number("456"), Number("789", item(2))]
+    assert numbers_in(path, SCHEMA, "flights") == [Number("123"), Number("456"), Number("789", item(2))]
 
 
 @pytest.mark.parametrize("read", [keys_in, numbers_in])
@@ -434,9 +434,9 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, body: bytes, read: Calla
     path = tmp_path / "file"
     path.write_bytes(body)
     with pytest.raises(UsageError):
-        read(path, SCHEMA)
+        read(path, SCHEMA, "flights")
     with pytest.raises(UsageError, match="cannot read"):
-        read(tmp_path / "none", SCHEMA)
+        read(tmp_path / "none", SCHEMA, "flights")
 
 
 def test_records_are_json_as_promised(stage: Stage, deploy: int) -> None:

@@ -57,10 +57,10 @@ def test_a_line_of_net_that_sums_up_several_changes_names_none(tmp_path: Path) -
     path = tmp_path / "net"
     line = {"sequence": "1" * 24, "key": json.loads(key("z", 1)), "changes": 1}
     path.write_text(json.dumps(line))
-    assert numbers_in(path, SCHEMA) == [Number("1" * 24, wire.key_of(SCHEMA, key("z", 1)))]
+    assert numbers_in(path, SCHEMA, "flights") == [Number("1" * 24, wire.key_of(SCHEMA, key("z", 1)))]
     path.write_text(json.dumps({**line, "changes": 3}))
     with pytest.raises(UsageError, match="line 1 is of `changes --net`"):
-        numbers_in(path, SCHEMA)
+        numbers_in(path, SCHEMA, "flights")
 
 
 def test_an_undo_names_the_items_that_somebody_has_changed_since(shop: Shop) -> None:

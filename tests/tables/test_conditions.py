@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from backstream.tables.conditions import MOST_COMPARED, RequestCondition, unchanged
+from backstream.tables.conditions import MOST_COMPARED, RequestCondition, unchanged, update
 
 BEFORE = b'{"id":{"S":"a"},"n":{"N":"1.50"}}'
 
@@ -28,3 +28,11 @@ def test_an_item_of_very_many_attributes_stays_within_what_an_expression_may_hol
     condition = unchanged(many, "attribute-0", many)
     assert len(condition.ConditionExpression) < 4_096
     assert len(condition.ExpressionAttributeNames) == MOST_COMPARED
+
+
+def test_an_update_names_no_key_however_it_is_spelled() -> None:
+    """The vault's image and the live one may spell a key differently, and DynamoDB refuses an update of a key."""
+    made = update(BEFORE, rb'{"id":{"S":"\u0061"},"n":{"N":"2"}}', ("id",))
+    assert made is not None
+    assert made.UpdateExpression == "SET #p0=:p0"
+    assert made.ExpressionAttributeNames["#p0"] == "n"

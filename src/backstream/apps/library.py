@@ -24,7 +24,7 @@ from backstream.operations.inspect.history import ItemHistory, ItemVersion, Show
 from backstream.operations.inspect.locks import locks
 from backstream.operations.inspect.status import Status, status
 from backstream.vault import groups, table_folders, vault_tables
-from backstream.vault.groups import Group
+from backstream.vault.groups import Group, GroupVersion
 
 if TYPE_CHECKING:
     from backstream.apps.verbs.blaming import Blaming
@@ -141,8 +141,12 @@ class Vault:
         """Returns the names of the vault's groups."""
         return groups.names(self._config.store)
 
-    def versions_of_group(self, name: str) -> list[Group]:
-        """Returns every definition of a group, newest first."""
+    def remove_group(self, name: str) -> GroupVersion:
+        """Removes a group from now on, and returns its removal. Its tables and its earlier definitions stay."""
+        return groups.remove(self._config.store, name)
+
+    def versions_of_group(self, name: str) -> list[GroupVersion]:
+        """Returns every definition of a group and every removal, newest first."""
         return list(groups.versions(self._config.store, name))
 
     def define_group(self, name: str, tables: Iterable[str] = (), *, tags: Mapping[str, str] | None = None) -> Group:

@@ -5,6 +5,8 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Express
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 # An expression has at most 4 KB and 300 operators. Two names of four characters, an operator and `AND` make 18 characters.
@@ -53,14 +55,16 @@ class Update(msgspec.Struct, frozen=True):
     ExpressionAttributeValues: dict[str, msgspec.Raw] | None = None
 
 
-def update(before: bytes, after: bytes) -> Update | None:
+def update(before: bytes, after: bytes, keys: Collection[str]) -> Update | None:
     """Returns the update that changes `before` into `after`. It names only the attributes in which they differ, so no other one is
     touched.
 
-    The condition comes from `unchanged`, changing attributes first. Returns None if more change than one request can name.
+    `keys`: the key attributes, which are the same in both however they are spelled; DynamoDB takes no update of them. The condition
+    comes from `unchanged`, changing attributes first. Returns None if more change than one request can name.
     """
     old, new = _fields(before), _fields(after)
-    put = [name for name, raw in new.items() if name not in old or bytes(old[name]) != bytes(raw)]
+    others = {name: raw for name, raw in new.items() if name not in keys}
+    put = [name for name, raw in others.items() if name not in old or bytes(old[name]) != bytes(raw)]
     removed = [name for name in old if name not in new]
     if len(put) + len(removed) > MOST_CHANGED:
         return None

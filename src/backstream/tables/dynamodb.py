@@ -198,7 +198,7 @@ class DynamoTable:
 
     def change_if(self, after: bytes, before: bytes) -> bool:
         """Sends one UpdateItem once, on condition that the item is unchanged."""
-        changes = update(before, after)
+        changes = update(before, after, self._schema.names)
         if changes is None:
             return self.write_if(Put(after), before)
         key = msgspec.Raw(wire.key_of(self._schema, before))

@@ -1,6 +1,7 @@
 """Keeps groups of tables in the vault: `_backstream/~groups/NAME.json`. Every change of a group is kept as a version.
 
-No table can have the folder's name. A group names its tables, or the tags that a table of it carries.
+No table can have the folder's name. A group names its tables, or the tags that a table of it carries. A removed group has a delete
+marker on top: its definitions stay below.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ class Group(msgspec.Struct, frozen=True):
     tags: Mapping[str, str] = {}
 
 
+class GroupVersion(msgspec.Struct, frozen=True):
+    """A definition of a group, or its removal (`removed`), at the time `saved`."""
+
+    name: str
+    saved: str
+    tables: Sequence[str] = ()
+    tags: Mapping[str, str] = {}
+    removed: bool = False
+
+
 def check_name(name: str) -> None:
     """Raises UsageError for text that cannot be a group's name."""
     if not _NAME.fullmatch(name):
@@ -66,22 +77,36 @@ def save(store: ObjectStore, name: str, tables: Sequence[str], tags: Mapping[str
 def load(store: ObjectStore, name: str, at: int | None = None) -> Group:
     """Returns a group as it is defined now, or as it was at the end of a second.
 
-    Raises NotFound if there is none of this name, or if there was none yet.
+    Raises NotFound if there is none of this name, or if there was none then.
     """
     check_name(name)
     chosen = next((each for each in _versions(store, name) if at is None or each.modified < at + 1), None)
     if chosen is None or chosen.marker:
-        raise _unknown(store, name, at)
+        raise _unknown(store, name, at, chosen)
     return _decoded(store.get(_name_of(name), chosen.version).body, name)
 
 
-def versions(store: ObjectStore, name: str) -> Iterator[Group]:
-    """Yields every definition of a group, newest first. Raises NotFound if there is none of this name."""
+def remove(store: ObjectStore, name: str) -> GroupVersion:
+    """Removes a group, and returns its removal; its definitions stay. Raises NotFound if there is none of this name."""
+    load(store, name)
+    store.delete(_name_of(name))
+    return next(versions(store, name))
+
+
+def versions(store: ObjectStore, name: str) -> Iterator[GroupVersion]:
+    """Yields every definition of a group and every removal, newest first. Raises NotFound if there was never one of this name."""
     check_name(name)
-    found = [each for each in _versions(store, name) if not each.marker]
-    if not found:
-        raise _unknown(store, name, None)
-    return (_decoded(store.get(_name_of(name), each.version).body, name) for each in found)
+    found = list(_versions(store, name))
+    if all(each.marker for each in found):
+        raise _unknown(store, name, None, None)
+    return (_version(store, name, each) for each in found)
+
+
+def _version(store: ObjectStore, name: str, each: ObjectVersion) -> GroupVersion:
+    if each.marker:
+        return GroupVersion(name, moment.iso(int(each.modified)), removed=True)
+    found = _decoded(store.get(_name_of(name), each.version).body, name)
+    return GroupVersion(name, found.saved, found.tables, found.tags)
 
 
 def _name_of(name: str) -> str:
@@ -117,9 +142,12 @@ def _decoded(body: bytes, name: str) -> Group:
     return group
 
 
-def _unknown(store: ObjectStore, name: str, at: int | None) -> NotFound:
+def _unknown(store: ObjectStore, name: str, at: int | None, removed: ObjectVersion | None) -> NotFound:
     known = names(store)
     said = f"The vault's groups: {', '.join(known)}." if known else f"Define it: backstream group {name} TABLE..."
+    if removed is not None:
+        hint = f"`backstream group {name} --versions` lists its definitions; `--group {name}@MOMENT` is the group as it was."
+        return NotFound(f"the group {name!r} was removed at {moment.iso(int(removed.modified))}", hint=hint)
     if at is not None and name in known:
         return NotFound(f"there was no group {name!r} at {moment.iso(at)}", hint=f"`backstream group {name} --versions` lists all.")
     return NotFound(f"the vault {store.url} knows no group {name!r}", hint=said)

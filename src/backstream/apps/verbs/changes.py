@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import Key, Moment, key_of, second_of
-from backstream.errors import UsageError
+from backstream.errors import NothingMatches, UsageError
 from backstream.operations import changes as changing
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import ChangeCriteria, ChangeRecord, Changes, ChangeSummary, ChangeWindow, NetRecord
@@ -100,6 +100,22 @@ def span_of(vault: TableVault, from_: Moment, to: Moment, around: changing.Chang
     return ChangeWindow(*(second_of(each, now, vault) for each in (from_, to)))
 
 
+def requested_keys(
+    vault: TableVault,
+    around: changing.ChangesContext,
+    *,
+    keys: Iterable[Key],
+    keys_file: str | Path | None,
+    changed_between: tuple[Moment, Moment] | None,
+    allow_gap: bool,
+) -> list[bytes]:
+    """Returns the keys of the requested rows; none if all are. Raises NothingMatches if none of these rows changed."""
+    asked = asked_of(vault, keys=keys, keys_file=keys_file)
+    if changed_between is None:
+        return list(asked.keys)
+    return Changes(vault, span_of(vault, *changed_between, around), asked, around, allow_gap=allow_gap).keys()
+
+
 def asked_of(
     vault: TableVault,
     *,
@@ -113,7 +129,7 @@ def asked_of(
     actor: str | None = None,
     attributes: Iterable[str] = (),
 ) -> ChangeCriteria:
-    """Returns the filters. Raises UsageError if a key or a file is invalid."""
+    """Returns the filters. Raises UsageError if a key or a file is invalid, NothingMatches if a file is of other tables alone."""
     for name, given, like in (
         ("keys", keys, "[KEY]"),
         ("events", events, '["INSERT", "REMOVE"]'),
@@ -123,7 +139,11 @@ def asked_of(
             raise UsageError(f"{name} are a list", hint=f"{name}={like}")
     schema = vault.catalog.key_schema
     every = [key_of(vault, key) for key in keys]
-    every += [] if keys_file is None else changing.keys_in(Path(keys_file), schema)
+    try:
+        every += [] if keys_file is None else changing.keys_in(Path(keys_file), schema, vault.catalog.table)
+    except NothingMatches:
+        if not every:
+            raise
     return ChangeCriteria(
         keys=list(dict.fromkeys(every)),
         partition=partition,
@@ -132,5 +152,5 @@ def asked_of(
         events=list(events),
         actor=actor,
         attributes=list(attributes),
-        numbers=None if changes_file is None else changing.numbers_in(Path(changes_file), schema),
+        numbers=None if changes_file is None else changing.numbers_in(Path(changes_file), schema, vault.catalog.table),
     )

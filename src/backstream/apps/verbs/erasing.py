@@ -47,7 +47,7 @@ class Erasing:
         config = self._config
         vault = config.verified(self._name)
         named = [key_of(vault, each) for each in keys]
-        named += [] if keys_file is None else keys_in(Path(keys_file), vault.catalog.key_schema)
+        named += [] if keys_file is None else keys_in(Path(keys_file), vault.catalog.key_schema, vault.catalog.table)
         wanted = tuple(dict.fromkeys(named))
         by = "" if dry_run else operator(config)
         request = EraseRequest(

@@ -10,7 +10,7 @@ import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import Key, Moment, Via, key_schema_of, moment_of, resumable_folder, second_of, url_of, via_of
-from backstream.apps.verbs.changes import asked_of, span_of
+from backstream.apps.verbs.changes import requested_keys
 from backstream.apps.verbs.dumps import FileOptions, held_in
 from backstream.apps.verbs.restore_options import RestoreOptions, as_fields, check_deletes
 from backstream.apps.verbs.targets import target_of
@@ -20,7 +20,6 @@ from backstream.operations import changes as changing
 from backstream.operations import migrate as migrating
 from backstream.operations import restore as restoring
 from backstream.operations.bulk.progress import Progress, Silent
-from backstream.operations.changes import Changes
 from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import Again, NewTable, RestoreContext, Restored, RestoreRequest
@@ -87,7 +86,14 @@ class Restoring:
         request = RestoreRequest(
             at=second_of(at, around.clock.now(), vault),
             target=target,
-            keys=self._keys(vault, keys, keys_file, changed_between, around, allow_gap=options.get("allow_gap", False)),
+            keys=requested_keys(
+                vault,
+                changing.ChangesContext(around.clock, around.memory, around.progress),
+                keys=keys,
+                keys_file=keys_file,
+                changed_between=changed_between,
+                allow_gap=options.get("allow_gap", False),
+            ),
             tenant=tenant,
             partition=partition,
             where=where,
@@ -102,23 +108,6 @@ class Restoring:
         if new is None:
             raise UsageError("an import makes a new table", hint="Give --to NEW with --via import.")
         return restore_by_import(vault, new, request, around, Importing(self._config.importer, self._config.files))
-
-    def _keys(
-        self,
-        vault: TableVault,
-        keys: list[Key],
-        keys_file: str | Path | None,
-        changed_between: tuple[Moment, Moment] | None,
-        around: RestoreContext,
-        *,
-        allow_gap: bool,
-    ) -> list[bytes]:
-        """Returns the keys of the requested rows; none if all are. Raises NotFound if none of these rows changed."""
-        reading = changing.ChangesContext(around.clock, around.memory, around.progress)
-        asked = asked_of(vault, keys=keys, keys_file=keys_file)
-        if changed_between is None:
-            return list(asked.keys)
-        return Changes(vault, span_of(vault, *changed_between, reading), asked, reading, allow_gap=allow_gap).keys()
 
     def restore_dump(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -10,20 +11,23 @@ import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.operator import operator
-from backstream.apps.verbs.arguments import Moment, moment_of, resumable_folder
+from backstream.apps.verbs.arguments import Key, Moment, moment_of, resumable_folder
 from backstream.apps.verbs.changes import asked_of
 from backstream.apps.verbs.restore_options import OF_EACH_TABLE, RestoreOptions, as_fields, check_deletes
+from backstream.apps.verbs.rows_of_each import keys_of_each
 from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge
 from backstream.operations import migrate as migrating
 from backstream.operations.bulk.progress import Progress, Silent
-from backstream.operations.changes import ChangeWindow
+from backstream.operations.bulk.writer import Budget
+from backstream.operations.changes import ChangesContext, ChangeWindow
 from backstream.operations.drill import DrillPlan
 from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import RestoreContext, Restored
 from backstream.operations.revert import Around, OnConflict, Reverted, RevertRequest, Writing
 from backstream.operations.together import drilling, group_file, restoring, reverting
+from backstream.operations.together.choosing import ALL_ROWS, RowFilters
 from backstream.operations.together.drilling import DrilledTogether
 from backstream.operations.together.names import Targets, read_map
 from backstream.operations.together.quiet import Quiet, quiet
@@ -49,6 +53,10 @@ class Together:
         targets: Targets,
         settle: bool = False,
         on_failure: OnFailure = OnFailure.STOP,
+        keys: Iterable[Key] = (),
+        keys_file: str | Path | None = None,
+        changed_between: tuple[Moment, Moment] | None = None,
+        rows: RowFilters = ALL_ROWS,
         indexes: bool = True,
         accept_settings: bool = False,
         progress: Progress | None = None,
@@ -58,8 +66,9 @@ class Together:
         """Restores tables to one moment. Each is checked and read first: if any refuses, one error says so, and nothing is touched.
 
         `settle`: restore the latest quiet second up to `at` instead; `on_failure`: whether tables begin after another has failed;
-        `max_write_units`: a second, of all tables together; `expect_deletes`: of each table. For the other options see
-        `TableBackup.restore`.
+        `max_write_units`: a second, of all tables together; `expect_deletes`: of each table; `keys` and `rows`: of each table only
+        these rows, as in `TableBackup.restore`. A table that has none of them is left out; if all are, that is an error. For the
+        other options see `TableBackup.restore`.
         """
         aims = targets.of(tables)
         check_deletes(options, in_place=targets.in_place)
@@ -69,11 +78,21 @@ class Together:
         asked = moment_of(at, now)
         vaults = {table: self._config.vault(table) for table in tables}
         found = quiet(vaults, asked, now, self._config.memory) if settle and asked <= now else Quiet(asked, asked)
+        keys_of = keys_of_each(
+            vaults,
+            ChangesContext(self._config.clock, self._config.memory, progress or Silent()),
+            keys=keys,
+            keys_file=keys_file,
+            changed_between=changed_between,
+            allow_gap=options.get("allow_gap", False),
+        )
         head = restoring.head_of(
             self._words,
-            aims,
+            {table: aims[table] for table in keys_of},
             found.at,
             asked,
+            keys_of,
+            rows=rows,
             indexes=indexes,
             accept_settings=accept_settings,
             **of_each,
@@ -84,6 +103,7 @@ class Together:
                 on_failure=on_failure,
                 progress=progress or Silent(),
                 notice=notice,
+                nothing=[table for table in tables if table not in keys_of],
                 **fields,
                 warnings=[found.note] if found.note else [],
             ),
@@ -127,17 +147,17 @@ class Together:
     ) -> dict[str, Restored]:
         """Takes back what a restore of several tables in place has written, once each file and table was looked at.
 
-        `max_write_units`: a second, divided among the tables that are worked on at a time.
+        `max_write_units`: a second, of all tables together.
         """
         files = dict(restoring.undo_paths(path))
-        stop, at_a_time = StopSign(), width(len(files), self._config.memory)
-        units = None if max_write_units is None else max(1.0, max_write_units / at_a_time)
+        stop, budget = StopSign(), Budget.of(self._config.clock, max_write_units)
 
         def undo(table: str, *, live: bool) -> Restored:
             around = migrating.MigrationContext(
                 self._config.table(table), self._config.clock, resumable_folder(), progress=stop, into_another=into_another
             )
-            return undo_restore(files[table], migrating.MigrationRequest(live=live, max_units=units, patience=patience), around)
+            asked = migrating.MigrationRequest(live=live, max_units=max_write_units, budget=budget, patience=patience)
+            return undo_restore(files[table], asked, around)
 
         planned: dict[str, Restored] = {}
         check_all(list(files), lambda table: planned.update({table: undo(table, live=False)}), "taken back")
@@ -146,7 +166,7 @@ class Together:
         undone = run_all(
             list(files),
             lambda table: undo(table, live=True),
-            side_by_side=at_a_time,
+            side_by_side=width(len(files), self._config.memory),
             on_failure=OnFailure.GO_ON,
             is_good=lambda each: not each.failed,
             stop=stop,
@@ -182,6 +202,9 @@ class Together:
         *,
         from_: Moment,
         to: Moment = "now",
+        keys: Iterable[Key] = (),
+        keys_file: str | Path | None = None,
+        changes_file: str | Path | None = None,
         partition: str | None = None,
         tenant: str | None = None,
         where: str | None = None,
@@ -207,29 +230,34 @@ class Together:
         `ask` receives the plan of all; `expect_deletes`: of each table. For the other options see `TableBackup.revert`.
         """
         now = self._config.clock.now()
-        asked = {}
-        for table in tables:
+        span = ChangeWindow(moment_of(from_, now), moment_of(to, now))
+        wanted, kinds, names = list(keys), list(events), list(attributes)
+
+        def request(table: str) -> tuple[TableVault, RevertRequest]:
             vault = self._config.vault(table)
-            asked[table] = (
+            chosen = asked_of(
                 vault,
-                RevertRequest(
-                    span=ChangeWindow(moment_of(from_, now), moment_of(to, now)),
-                    asked=asked_of(
-                        vault,
-                        partition=partition,
-                        tenant=tenant,
-                        where=where,
-                        events=list(events),
-                        actor=actor,
-                        attributes=list(attributes),
-                    ),
-                    merge=Merge(merge),
-                    on_conflict=OnConflict(on_conflict),
-                    allow_gap=allow_gap,
-                    to_now=isinstance(to, str) and to.strip().lower() == "now",
-                    into_another=into_another,
-                ),
+                keys=wanted,
+                keys_file=keys_file,
+                changes_file=changes_file,
+                partition=partition,
+                tenant=tenant,
+                where=where,
+                events=kinds,
+                actor=actor,
+                attributes=names,
             )
+            return vault, RevertRequest(
+                span=span,
+                asked=chosen,
+                merge=Merge(merge),
+                on_conflict=OnConflict(on_conflict),
+                allow_gap=allow_gap,
+                to_now=isinstance(to, str) and to.strip().lower() == "now",
+                into_another=into_another,
+            )
+
+        asked = {table: partial(request, table) for table in tables}
         writing = Writing(max_write_units, patience, expect_deletes)
         ways = self._ways(writing, on_failure=on_failure, progress=progress or Silent(), notice=notice)
         return reverting.revert(asked, self._words, ways, dry_run=dry_run, ask=ask)

@@ -203,32 +203,43 @@ def events_of(events: Collection[str]) -> list[str]:
 # --- files ------------------------------------------------------------------------------------------------------------------------
 
 
-def keys_in(path: Path, schema: KeySchema) -> list[bytes]:
+def keys_in(path: Path, schema: KeySchema, table: str) -> list[bytes]:
     """Returns the canonical keys in a file, one per line: a key as on the command line, or a line of `changes --ndjson`.
 
-    Raises UsageError otherwise.
+    Lines of `changes` of several tables name their table: those of others are passed over. Raises UsageError for other lines, and
+    NothingMatches if all are of others.
     """
     found: list[bytes] = []
+    others = 0
     for number, line in _lines(path):
         fields = _object(line)
-        text = line if fields is None or "key" not in fields or set(fields) == set(schema.names) else bytes(fields["key"]).decode()
+        listed = fields is not None and "key" in fields and set(fields) != set(schema.names)
+        if listed and _is_of_another(fields, table):
+            others += 1
+            continue
+        text = bytes(fields["key"]).decode() if listed and fields is not None else line
         try:
             found.append(parse_key(schema, text))
         except UsageError as error:
             raise UsageError(f"{path}, line {number}: {error.message}", hint=error.hint) from error
+    if not found and others:
+        raise NothingMatches(f"{path} names no row of {table}", hint="Nothing was touched.")
     if not found:
         raise UsageError(f"{path} names no key", hint="One key a line, as in `changes --ndjson`.")
     return found
 
 
-def numbers_in(path: Path, schema: KeySchema) -> list[Number]:
+def numbers_in(path: Path, schema: KeySchema, table: str) -> list[Number]:
     """Returns the changes in a file, one per line: a line of `changes --ndjson`, or a sequence number.
 
-    Raises UsageError otherwise.
+    Lines that name another table are passed over, as in `keys_in`. Raises UsageError for other lines, NothingMatches if all are of
+    other tables.
     """
-    found: list[Number] = []
-    for number, line in _lines(path):
-        found.append(_number(path, number, line, schema))
+    lines = _lines(path)
+    own = [(number, line) for number, line in lines if not _is_of_another(_object(line), table)]
+    found = [_number(path, number, line, schema) for number, line in own]
+    if not found and lines:
+        raise NothingMatches(f"{path} names no change of {table}", hint="Nothing was touched.")
     if not found:
         raise UsageError(f"{path} names no change", hint="One line of `changes --ndjson` each, or one sequence number.")
     return found
@@ -256,6 +267,11 @@ def _number(path: Path, number: int, line: str, schema: KeySchema) -> Number:
         raise UsageError(f"{path}, line {number} has no sequence number") from error
     except (*UNDECODABLE, UsageError) as error:
         raise UsageError(f"{path}, line {number} is no change of the stream: {reason(error)}") from error
+
+
+def _is_of_another(fields: dict[str, msgspec.Raw] | None, table: str) -> bool:
+    """True if a line of `changes` names another table."""
+    return fields is not None and "table" in fields and bytes(fields["table"]) != msgspec.json.encode(table)
 
 
 def _object(line: str) -> dict[str, msgspec.Raw] | None:

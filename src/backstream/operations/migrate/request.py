@@ -9,6 +9,7 @@ import msgspec
 
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.rate import MOST
+from backstream.operations.bulk.writer import Budget
 from backstream.operations.restore import Failure, Planned
 from backstream.operations.restore.plan import Sampled
 from backstream.ports import Clock, Table
@@ -21,8 +22,9 @@ class MigrationRequest(msgspec.Struct, frozen=True):
     """The options of a migration. Without `live` nothing is written. `limit`: the most items to look at; `shown`: the number of
     reported changes.
 
-    `concurrency`: writes under way at most; `max_units`: write units a second at most; `patience`: seconds without any progress
-    after which it gives up; `undoable`: refuse to write if the vault could not undo it.
+    `concurrency`: writes under way at most; `max_units`: write units a second at most; `budget`: the same limit, shared with other
+    writers; `patience`: seconds without any progress after which it gives up; `undoable`: refuse to write if the vault could not
+    undo it.
     """
 
     live: bool = False
@@ -30,6 +32,7 @@ class MigrationRequest(msgspec.Struct, frozen=True):
     shown: int = SHOWN
     concurrency: int = MOST
     max_units: float | None = None
+    budget: Budget | None = None
     patience: float = 30.0
     undoable: bool = True
 

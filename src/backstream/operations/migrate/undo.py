@@ -118,7 +118,12 @@ class TakingBack:
     def _new_writer(self) -> BulkWriter[PendingRewrite]:
         asked = self._asked
         return BulkWriter(
-            self._applying, self._around.clock, patience=asked.patience, max_units=asked.max_units, most=asked.concurrency
+            self._applying,
+            self._around.clock,
+            patience=asked.patience,
+            max_units=asked.max_units,
+            budget=asked.budget,
+            most=asked.concurrency,
         )
 
     def run(self, table: str, what: str) -> Undone:

@@ -76,6 +76,10 @@ class Pass:
             if not self._first:
                 raise nothing_matches(self._vault, self._request, self._selection.nearest())
 
+    def never_seen(self) -> set[bytes]:
+        """The requested keys that neither the vault nor the table has ever held."""
+        return {each.key for each in self._prepared.candidates() if self._is_never_seen(each)} if self._request.keys else set()
+
     def close(self) -> None:
         """Stop reading."""
         if self._meant is not None:
@@ -236,7 +240,7 @@ class Pass:
 
     def report(self, outcome: TargetOutcome, *, dry_run: bool) -> Restored:
         """Returns the report of what was done, or would be."""
-        for key in self._never_seen:
+        for key in () if self._request.keys_of_others else self._never_seen:
             self._left.name(Failure(key.decode(), NEVER_SEEN))
         tally, named, request = self._prepared.tally, self._prepared.named, self._request
         left = self._left.close()

@@ -103,7 +103,8 @@ class RestoreRequest(msgspec.Struct, frozen=True):
 
     `keys`: canonical keys, only these rows; `tenant`: only that tenant's rows (the value of the catalog's tenant attribute);
     `partition`: only the rows of that hash key; `where`: only rows that satisfy the condition (see `model.condition`). A row must
-    pass all given filters; without any it is the whole table. `allow_gap`: restore what is known, although something is uncertain.
+    pass all given filters; without any it is the whole table. `keys_of_others`: the keys may be other tables' rows, so one that was
+    never seen is no failure. `allow_gap`: restore what is known, although something is uncertain.
     `patience`: seconds without any progress after which it gives up; `max_units`: write units a second at most; `force`: in place,
     overwrite what somebody changes meanwhile; `conflicts`: keys that an earlier attempt found changed, and that stay so.
     `resumable`: True to keep a file for resuming.
@@ -117,6 +118,7 @@ class RestoreRequest(msgspec.Struct, frozen=True):
     at: int
     target: TargetRequest
     keys: Sequence[bytes] = ()
+    keys_of_others: bool = False
     tenant: str | None = None
     partition: str | None = None
     where: str | None = None

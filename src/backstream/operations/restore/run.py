@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 
 from backstream import private_files
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, NothingMatches
 from backstream.model import moment
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
@@ -62,6 +62,17 @@ def result_of(prepared: PreparedRestore) -> Restored:
     """Apply it at once; where the request is a dry run, only plan it."""
     with prepared:
         return prepared.plan() if prepared.is_dry_run else prepared.apply()
+
+
+class Selected(msgspec.Struct, frozen=True):
+    """What a selection finds in a table. `nothing`: why it finds no row; None if it finds any.
+
+    `never_seen`: the requested keys of which there has never been a row; `is_whole`: False if something could not be read.
+    """
+
+    nothing: NothingMatches | None
+    never_seen: set[bytes]
+    is_whole: bool
 
 
 class PreparedRestore:
@@ -158,6 +169,17 @@ class PreparedRestore:
         return counts
 
     # --- planning and doing ---
+
+    def look(self) -> Selected:
+        """Return what the selection finds. Nothing is touched."""
+        one, nothing = self._pass(Leftovers(None, self._left.head)), None
+        try:
+            one.begin()
+        except NothingMatches as error:
+            nothing = error
+        finally:
+            one.close()
+        return Selected(nothing, one.never_seen(), is_whole=not self._source.named.count)
 
     def plan(self) -> Restored:
         """Return what `apply` would do: the same decisions, nothing written. NotFound where a selection matches nothing."""

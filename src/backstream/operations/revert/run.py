@@ -97,7 +97,7 @@ def undo(path: Path, around: Around, writing: Writing, *, live: bool, into_anoth
 
     No vault is needed: the journal holds the images.
     """
-    asked = migrate.MigrationRequest(live=live, max_units=writing.max_units, patience=writing.patience)
+    asked = migrate.MigrationRequest(live=live, max_units=writing.max_units, budget=writing.budget, patience=writing.patience)
     place = migrate.MigrationContext(around.table, around.clock, around.folder, progress=around.progress, into_another=into_another)
     undone = undo_restore(path, asked, place)
     conflicts = [each for each in undone.failures if each.why in OTHERS_CHANGED]

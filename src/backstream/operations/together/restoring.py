@@ -11,6 +11,7 @@ import msgspec
 from backstream import private_files
 from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.operations import restore as restoring
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.writer import Budget
@@ -18,7 +19,8 @@ from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import Again, InPlace, NewTable, PreparedRestore, RestoreContext, Restored, RestoreRequest
 from backstream.operations.restore.resume import prepare_resumed
 from backstream.operations.restore.targets.probe import probe
-from backstream.operations.together import group_file
+from backstream.operations.together import choosing, group_file
+from backstream.operations.together.choosing import ALL_ROWS, RowFilters
 from backstream.operations.together.group_file import GroupFile
 from backstream.operations.together.side_by_side import OnFailure, StopSign, refused, run_all, share, width
 from backstream.vault.table_vault import TableVault
@@ -27,15 +29,19 @@ VaultOf = Callable[[str], TableVault]
 
 
 class TableTask(msgspec.Struct, frozen=True):
-    """One table of a run: its target, and the id of its own restore, by which its files are named."""
+    """One table of a run: its target, and the id of its own restore, by which its files are named. `keys`: only these rows."""
 
     table: str
     target: str
     restore: str
+    keys: Sequence[msgspec.Raw] = ()
 
 
 class GroupRestoreHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The request of a run. `at`: the second that is restored; `asked`: the one that was asked for; `words`: the selection."""
+    """The request of a run. `at`: the second that is restored; `asked`: the one that was asked for; `words`: the selection.
+
+    `rows`: only these rows of each table.
+    """
 
     run: str
     words: Sequence[str]
@@ -49,6 +55,7 @@ class GroupRestoreHead(msgspec.Struct, frozen=True, kw_only=True):
     delete_unknown: bool = False
     expect_deletes: int | None = None
     into_another: bool = False
+    rows: RowFilters = ALL_ROWS
 
 
 class NotAsOf(msgspec.Struct, frozen=True):
@@ -64,7 +71,8 @@ class RestoredTogether(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a restore of several tables (with `dry_run`: its plan). Counts are items, of all tables together.
 
     `tables`: each table's own report; `as_of`: the targets that are as of `at`; `not_as_of`: the tables that are not. `asked`: the
-    moment that was asked for, if a quiet second before it was restored. `left`: the file for `--resume`, which names every table;
+    moment that was asked for, if a quiet second before it was restored. `rows`: the filters, if only some rows were restored;
+    `nothing`: the tables that have none of these rows. `left`: the file for `--resume`, which names every table;
     `undo`: the command that undoes all of it, in place. `estimated_seconds`, `write_units`, `dollars`: of a plan.
     """
 
@@ -79,6 +87,8 @@ class RestoredTogether(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     dry_run: bool
     seconds: float
+    rows: Sequence[str] = ()
+    nothing: Sequence[str] = ()
     warnings: Sequence[str] = ()
     left: str | None = None
     undo: str | None = None
@@ -90,7 +100,8 @@ class RestoredTogether(msgspec.Struct, frozen=True, kw_only=True):
 class GroupRestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a run. `max_units`: write units a second, of all tables together; `covered`: checks a vault's signatures.
 
-    `notice` receives the command that resumes the run, before the first write.
+    `notice` receives the command that resumes the run, before the first write. `nothing`: tables that were left out already, since
+    they have none of the requested rows.
     """
 
     vault_of: VaultOf
@@ -104,11 +115,17 @@ class GroupRestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress = Silent()
     notice: Callable[[str], None] = lambda _: None
     warnings: Sequence[str] = ()
+    nothing: Sequence[str] = ()
 
 
-def head_of(words: Sequence[str], targets: Mapping[str, str], at: int, asked: int, **how: object) -> GroupRestoreHead:
-    """Returns the request of a new run."""
-    tasks = [TableTask(table, target, private_files.token()) for table, target in targets.items()]
+def head_of(
+    words: Sequence[str], targets: Mapping[str, str], at: int, asked: int, keys: Mapping[str, Sequence[bytes]], **how: object
+) -> GroupRestoreHead:
+    """Returns the request of a new run. `keys`: by table, only these rows."""
+    tasks = [
+        TableTask(table, target, private_files.token(), list(map(msgspec.Raw, keys.get(table, ()))))
+        for table, target in targets.items()
+    ]
     in_place = all(table == target for table, target in targets.items())
     return GroupRestoreHead(run=private_files.token(), words=words, at=at, asked=asked, in_place=in_place, tasks=tasks, **how)  # type: ignore[arg-type]
 
@@ -139,6 +156,7 @@ class _RestoreRun:
         self._stop = StopSign()
         self._done = set() if held is None else set(held.done)
         self._covered: dict[str, SignedCover] = {}
+        self._nothing = list(asked.nothing)
         clock, units = asked.around.clock, asked.max_units
         self._around = msgspec.structs.replace(
             asked.around,
@@ -180,7 +198,21 @@ class _RestoreRun:
             self._asked.progress.advance(1)
         if refusals:
             raise refused(refusals, len(todo), f"restored to {moment.iso(self._head.at)}")
+        if self._held is None and self._selects:
+            self._leave_out(prepared)
         return prepared
+
+    @property
+    def _selects(self) -> bool:
+        return bool(self._head.rows.words) or any(each.keys for each in self._head.tasks)
+
+    def _leave_out(self, prepared: dict[str, PreparedRestore]) -> None:
+        """Leaves out the tables that have none of the selected rows, before anything is touched."""
+        for table in choosing.left_out(prepared):
+            del prepared[table]
+            self._nothing.append(table)
+        tasks = [each for each in self._head.tasks if each.table in prepared]
+        self._head = msgspec.structs.replace(self._head, tasks=tasks)
 
     def _prepared(self, task: TableTask) -> PreparedRestore:
         head, asked, vault = self._head, self._asked, self._asked.vault_of(task.table)
@@ -216,6 +248,11 @@ class _RestoreRun:
         return RestoreRequest(
             at=head.at,
             target=InPlace() if head.in_place else new,
+            keys=[bytes(key) for key in task.keys],
+            keys_of_others=True,
+            tenant=head.rows.tenant,
+            partition=head.rows.partition,
+            where=head.rows.where,
             dry_run=asked.dry_run,
             allow_gap=head.allow_gap,
             patience=asked.patience,
@@ -316,10 +353,16 @@ class _RestoreRun:
             failed=sum(each.failed for each in vouched),
             dry_run=asked.dry_run,
             seconds=round(asked.around.clock.now() - self._began, 3),
+            rows=self._words_of_rows(),
+            nothing=self._nothing,
             warnings=list(dict.fromkeys([*asked.warnings, *(f"{each.table}: {why}" for each in vouched for why in each.warnings)])),
             left=left,
             undo=undo,
         )
+
+    def _words_of_rows(self) -> list[str]:
+        keys = {bytes(key) for each in self._head.tasks for key in each.keys}
+        return [*self._head.rows.words, *([counted(len(keys), "key")] if keys else [])]
 
 
 def _is_done(report: Restored) -> bool:

@@ -18,6 +18,7 @@ from backstream.operations.revert import Around, OnConflict, Plan, Reverted, Rev
 from backstream.operations.revert.applying import Standing, plan_path_for
 from backstream.operations.together import group_file
 from backstream.operations.together.group_file import GroupFile
+from backstream.operations.together.nothing import no_table_has_any
 from backstream.operations.together.restoring import NotAsOf
 from backstream.operations.together.side_by_side import OnFailure, StopSign, check_all, refused, run_all, share, width
 from backstream.vault.table_vault import TableVault
@@ -77,7 +78,7 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
     notice: Callable[[str], None] = lambda _: None
 
 
-Asked = Mapping[str, tuple[TableVault, RevertRequest]]
+Asked = Mapping[str, Callable[[], tuple[TableVault, RevertRequest]]]  # raises NothingMatches for a table that has no such rows
 Ask = Callable[[RevertedTogether], bool]
 
 
@@ -173,9 +174,9 @@ class _RevertRun:
         refusals: dict[str, BackstreamError] = {}
         nothing: dict[str, NothingMatches] = {}
         self._ways.progress.phase("planning every table", len(asked))
-        for table, (vault, request) in asked.items():
+        for table, request_of in asked.items():
             try:
-                self._plan_one(table, vault, request, plans, dry_run=dry_run)
+                self._plan_one(table, *request_of(), plans, dry_run=dry_run)
             except BackstreamError as error:
                 if isinstance(error, NothingMatches):
                     nothing[table] = error
@@ -183,7 +184,7 @@ class _RevertRun:
                     refusals[table] = error
             self._ways.progress.advance(1)
         if refusals or not plans:
-            raise refused(refusals or nothing, len(asked), "reverted")
+            raise refused(refusals, len(asked), "reverted") if refusals else no_table_has_any(nothing)
         return [error.message for error in nothing.values()]
 
     def _plan_one(self, table: str, vault: TableVault, request: RevertRequest, plans: dict[str, Plan], *, dry_run: bool) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import heapq
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import msgspec
 
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.output import notice, out
 from backstream.apps.verbs.changes import Selected
+from backstream.errors import NothingMatches, PartlyDone
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.changes import ChangeRecord, NetRecord
+from backstream.operations.together.nothing import no_table_has_any
 
 Record = ChangeRecord | NetRecord
 OfTable = tuple[str, Record]
+Answer = TypeVar("Answer")
 
 
 def lines_of(each: Record, table: str = "") -> list[str]:
@@ -35,23 +39,60 @@ def list_all(found: Mapping[str, Selected], *, net: bool, limit: int | None, for
 
     `form`: `json` for one array and `ndjson` for lines, whose elements have the field `table` first; empty for people.
     """
-    records = _net(found) if net else _by_time(found)
-    listed = itertools.islice(records, limit)
+    ended = Ended(found)
+    records = _net(found, ended) if net else _by_time(found, ended)
+    listed = itertools.islice(ended.unless_nothing(records), limit)
     count = _for_people(listed) if not form else _as_json(listed, *(("", "\n", "") if form == "ndjson" else ("[", ",", "]\n")))
     if not count:
         certainty = next(iter(found.values())).certainty
         notice(f"nothing of {', '.join(found)} changed between {certainty.since} and {certainty.until}")
     if limit is not None and count == limit and next(records, None) is not None:
         notice(f"only the first {limit:,}: there are more")
+    ended.tell()
 
 
-def _net(found: Mapping[str, Selected]) -> Iterator[OfTable]:
-    return ((table, each) for table, one in found.items() for each in one.net())
+class Ended:
+    """Why tables' lists have ended: a selection that matches nothing in some tables is an error only if it does in all.
+
+    An image that is gone in one table does not keep the changes of the others from being listed: it is raised at the end.
+    """
+
+    def __init__(self, tables: Collection[str]) -> None:
+        self._tables = tables
+        self._nothing: dict[str, NothingMatches] = {}
+        self._partly: list[PartlyDone] = []
+
+    def each(self, table: str, records: Iterable[Answer]) -> Iterator[Answer]:
+        """Yields the records of one table, up to one of these errors."""
+        try:
+            yield from records
+        except NothingMatches as error:
+            self._nothing[table] = error
+        except PartlyDone as error:
+            self._partly.append(error)
+
+    def unless_nothing(self, records: Iterator[Answer]) -> Iterator[Answer]:
+        """Returns the same. Raises one error, before anything is written, if the selection matches nothing in any table."""
+        first = list(itertools.islice(records, 1))
+        if len(self._nothing) == len(self._tables):
+            raise no_table_has_any(self._nothing)
+        return itertools.chain(first, records)
+
+    def tell(self) -> None:
+        """Names the tables in which nothing matches. Raises the first error about what could not be read."""
+        for error in self._nothing.values():
+            notice(f"note: {error.message}")
+        for partly in self._partly:
+            raise partly
 
 
-def _by_time(found: Mapping[str, Selected]) -> Iterator[OfTable]:
+def _net(found: Mapping[str, Selected], ended: Ended) -> Iterator[OfTable]:
+    return ((table, each) for table, one in found.items() for each in ended.each(table, one.net()))
+
+
+def _by_time(found: Mapping[str, Selected], ended: Ended) -> Iterator[OfTable]:
     def of(table: str, one: Selected) -> Iterator[OfTable]:
-        return ((table, each) for each in one)
+        return ((table, each) for each in ended.each(table, one))
 
     return heapq.merge(*(of(table, one) for table, one in found.items()), key=lambda pair: pair[1].time)
 

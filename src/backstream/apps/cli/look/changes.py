@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ import msgspec
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.look.change_lines import lines_of, list_all
+from backstream.apps.cli.look.change_lines import Ended, lines_of, list_all
 from backstream.apps.cli.options import AllowGap, Json, Tables, Vault
 from backstream.apps.cli.output import as_array, as_facts, as_json, notice, out
 from backstream.apps.verbs.arguments import Moment, moment_of
@@ -116,7 +116,7 @@ def changes(
     if tables.single is None:
         all_found = {table: of(table) for table in held.select(tables)}
         if summary:
-            _show_summaries(all_found.values(), json=json or ndjson)
+            _show_summaries(all_found, json=json or ndjson)
         else:
             list_all(all_found, net=net, limit=limit, form="ndjson" if ndjson else "json" if json else "")
         return max(map(_end, all_found.values()))
@@ -217,10 +217,17 @@ def _for_people(records: Iterable[ChangeRecord | NetRecord]) -> int:
 # --- the summary ------------------------------------------------------------------------------------------------------------------
 
 
-def _show_summaries(found: Iterable[Selected], *, json: bool) -> None:
+def _show_summaries(found: Mapping[str, Selected], *, json: bool) -> None:
+    ended = Ended(found)
+    counted_up = ended.unless_nothing(each for table, one in found.items() for each in ended.each(table, _summary(one)))
     with as_array() if json else nullcontext():
-        for each in found:
-            _show_summary(each.summary(), json=json)
+        for each in counted_up:
+            _show_summary(each, json=json)
+    ended.tell()
+
+
+def _summary(found: Selected) -> Iterator[ChangeSummary]:
+    yield found.summary()
 
 
 def _show_summary(found: ChangeSummary, *, json: bool) -> None:

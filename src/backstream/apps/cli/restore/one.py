@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from backstream.apps.cli.differences import changed_lines
@@ -20,12 +20,10 @@ from backstream.apps.cli.output import (
     notice,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import RestoreWords, given
+from backstream.apps.cli.restore.words import RestoreWords, fixed, fixed_window, given, selected_rows
 from backstream.apps.library import TableBackup
 from backstream.apps.verbs.arguments import Via
-from backstream.clock import SystemClock
 from backstream.errors import UsageError
-from backstream.model import moment, moment_arguments
 from backstream.model.counts import counted
 from backstream.operations.bulk.progress import Progress
 from backstream.operations.restore import Failure, Planned, Restored
@@ -171,14 +169,8 @@ def _check_file_words(words: RestoreWords) -> None:
 
 def _agree(table: str, words: RestoreWords, held: str | None, run: Callable[..., Restored]) -> None:
     """Asks, and fixes the moments in the words: they mean what was agreed to."""
-    if words.changed_between is not None:
-        words.changed_between = (_fixed(words.changed_between[0]), _fixed(words.changed_between[1]))
-    between = None if words.changed_between is None else " to ".join(words.changed_between)
-    named = None if words.keys is None else str(words.keys)
-    selected = _selected(
-        words.key or (), tenant=words.tenant, partition=words.partition, where=words.where, file=named, changed_between=between
-    )
-    planned = _ask(f"{selected}{table}", words.at or "", held, run)
+    words.changed_between = fixed_window(words.changed_between)
+    planned = _ask(f"{selected_rows(words)}{table}", words.at or "", held, run)
     if held is None:
         words.at = planned.at  # `15m ago` means the second that was agreed to, however long the answer took
 
@@ -206,15 +198,6 @@ def _undo(backup: TableBackup, undo: str, words: RestoreWords) -> int:
             progress=bar,
         )
     return _show(taken_back, json=words.json)
-
-
-def _selected(keys: Sequence[str], **filters: str | None) -> str:
-    """Returns the selection in words, to stand before a table's name."""
-    words = [f"{name.replace('_', ' ')} {value}" for name, value in filters.items() if value is not None]
-    if not keys and not words:
-        return ""
-    rows = "rows" if not keys else "1 row" if len(keys) == 1 else f"{len(keys)} rows"
-    return rows + (f" of {' and '.join(words)}" if words else "") + " of "
 
 
 def _after_stop(resumption: Resumption, via: Via, dump: str | None) -> str:
@@ -249,15 +232,10 @@ def _check_undo_words(**others: object) -> None:
         raise UsageError(f"--undo goes without {', '.join(wrong)}", hint="It takes back exactly what that restore wrote.")
 
 
-def _fixed(text: str) -> str:
-    """Returns the moment as a time: `15m ago` would mean another second each time it is read."""
-    return moment.iso(moment_arguments.parse(text, SystemClock().now()))
-
-
 def _ask(what: str, at: str, dump: str | None, run: Callable[..., Restored]) -> Restored:
     """Show the plan to somebody at a terminal, and ask. Refused elsewhere, and where the answer is no."""
     asked, held = "Bring {} back to {} in place (puts and deletes)?".format, f"what {dump} holds of it"
-    need_terminal(asked(what, _fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")
+    need_terminal(asked(what, fixed(at) if dump is None else held), "Look at it with --dry-run first, then run it with --yes.")
     planned = run(dry_run=True)
     as_failures("CANNOT BE RESTORED", planned.failures)
     for warning in planned.warnings:

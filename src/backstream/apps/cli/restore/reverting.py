@@ -109,10 +109,13 @@ def revert(
     held = library.open(vault, patience=patience)
     run_of_many = None if resume is None and undo is None else held.together().file_of(resume or undo or "")
     if run_of_many is not None or tables.single is None:
-        check_alone(tables, run_of_many, key=key, keys=keys, changes=changes, plan=plan, apply=apply)
+        check_alone(tables, run_of_many, plan=plan, apply=apply)
         words_of_many = {
             "from_": since or "",
             "to": until,
+            "keys": key or (),
+            "keys_file": keys,
+            "changes_file": changes,
             "partition": partition,
             "tenant": tenant,
             "where": where,

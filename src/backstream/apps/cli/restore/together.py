@@ -20,13 +20,16 @@ from backstream.apps.cli.output import (
     notice,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import RestoreWords, given
+from backstream.apps.cli.restore.words import RestoreWords, fixed_window, given, selected_rows
 from backstream.apps.verbs.arguments import Via
 from backstream.apps.verbs.together import targets_of
 from backstream.errors import UsageError
 from backstream.model.counts import counted
 from backstream.operations.restore import Restored
+from backstream.operations.together.choosing import RowFilters
 from backstream.operations.together.restoring import RestoredTogether
+
+ROWS = ("key", "keys", "changed_between", "tenant", "partition", "where")  # the options that choose rows
 
 
 def is_of_several(words: RestoreWords) -> bool:
@@ -56,12 +59,6 @@ def _check_words(words: RestoreWords) -> None:
         [
             "to",
             "to_file",
-            "key",
-            "keys",
-            "changed_between",
-            "tenant",
-            "partition",
-            "where",
             "settings_only",
             "from_file",
             "key_schema",
@@ -82,7 +79,7 @@ def _check_words(words: RestoreWords) -> None:
 
 def _check_words_of_file(words: RestoreWords) -> None:
     """Raises UsageError if words are given that the file of a run says itself."""
-    wrong = [*words.tables.words, *_given(words, ["at", "in_place", "suffix", "prefix", "names", "settle"])]
+    wrong = [*words.tables.words, *_given(words, ["at", "in_place", "suffix", "prefix", "names", "settle", *ROWS])]
     if wrong:
         raise UsageError(f"--resume and --undo of several tables go without {', '.join(wrong)}", hint="The file tells all of that.")
 
@@ -105,6 +102,10 @@ def _restore(held: library.Vault, words: RestoreWords, at: str) -> int:
                 targets=targets,
                 settle=settle,
                 on_failure=words.on_failure,
+                keys=words.key or (),
+                keys_file=words.keys,
+                changed_between=words.changed_between,
+                rows=RowFilters(words.tenant, words.partition, words.where),
                 indexes=not words.no_indexes,
                 accept_settings=words.accept_settings,
                 dry_run=dry_run,
@@ -121,7 +122,8 @@ def _restore(held: library.Vault, words: RestoreWords, at: str) -> int:
 
     settle, _ = words.settle, targets.of(selected)  # before somebody is asked
     if words.in_place and not words.dry_run and not words.yes:
-        at, settle = _asked(selected, at, lambda: run(at, dry_run=True, settle=words.settle)), False
+        words.changed_between = fixed_window(words.changed_between)
+        at, settle = _asked(words, selected, at, lambda: run(at, dry_run=True, settle=words.settle)), False
     return tell.around(lambda: _show(run(at, dry_run=words.dry_run, settle=settle), json=words.json), "nothing was touched")
 
 
@@ -169,10 +171,10 @@ def _totals(undone: Mapping[str, Restored]) -> dict[str, int]:
     return {name: sum(getattr(each, name) for each in undone.values()) for name in names}
 
 
-def _asked(selected: Sequence[str], at: str, plan: Callable[[], RestoredTogether]) -> str:
+def _asked(words: RestoreWords, selected: Sequence[str], at: str, plan: Callable[[], RestoredTogether]) -> str:
     """Shows the plan of all tables to somebody at a terminal, and asks. Returns the second that was agreed to."""
     question = "Bring {} back to {} in place (puts and deletes)?".format
-    what = f"{counted(len(selected), 'table')} ({', '.join(selected)})"
+    what = f"{selected_rows(words)}{counted(len(selected), 'table')} ({', '.join(selected)})"
     need_terminal(question(what, at), "Look at it with --dry-run first, then run it with --yes.")
     planned = plan()
     _warn(planned)
@@ -185,6 +187,8 @@ def _asked(selected: Sequence[str], at: str, plan: Callable[[], RestoredTogether
 def _warn(report: RestoredTogether) -> None:
     for warning in report.warnings:
         notice(f"note: {warning}")
+    for table in report.nothing:
+        notice(f"note: {table} has none of these rows, and is left as it is")
 
 
 def _show(report: RestoredTogether, *, json: bool) -> int:
@@ -216,6 +220,7 @@ def _facts(report: RestoredTogether) -> list[tuple[str, str]]:
     cost = f"{counted(report.write_units, 'write unit')}, ${report.dollars:.4g} on demand, about {report.estimated_seconds:,.0f} s"
     return [
         ("moment", report.at if report.asked is None else f"{report.at}, the quiet second before {report.asked}"),
+        *([("only rows of", " and ".join(report.rows))] if report.rows else []),
         *((each.table, f"-> {each.target}: {_line(each)}") for each in report.tables),
         *(("as of it", ", ".join(report.as_of) or "none") for _ in range(not report.dry_run)),
         *((("not as of it", ", ".join(each.target for each in report.not_as_of)),) if report.not_as_of else ()),

@@ -9,6 +9,9 @@ from pathlib import Path
 from backstream.apps.engines import EngineKind
 from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Via
+from backstream.clock import SystemClock
+from backstream.model import moment, moment_arguments
+from backstream.model.counts import counted
 from backstream.operations.together.side_by_side import OnFailure
 
 
@@ -60,6 +63,32 @@ class RestoreWords:
     engine: EngineKind
     master: str | None
     json: bool
+
+
+def fixed(text: str) -> str:
+    """Returns the moment as a time: `15m ago` would mean another second each time it is read."""
+    return moment.iso(moment_arguments.parse(text, SystemClock().now()))
+
+
+def fixed_window(window: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Returns both moments as times."""
+    return None if window is None else (fixed(window[0]), fixed(window[1]))
+
+
+def selected_rows(words: RestoreWords) -> str:
+    """Returns the selection of rows in words, to stand before a table's name; empty for all rows."""
+    filters = {
+        "tenant": words.tenant,
+        "partition": words.partition,
+        "where": words.where,
+        "file": None if words.keys is None else str(words.keys),
+        "changed between": None if words.changed_between is None else " to ".join(words.changed_between),
+    }
+    named = [f"{name} {value}" for name, value in filters.items() if value is not None]
+    if not words.key and not named:
+        return ""
+    rows = counted(len(words.key), "row") if words.key else "rows"
+    return rows + (f" of {' and '.join(named)}" if named else "") + " of "
 
 
 def given(options: Mapping[str, object]) -> list[str]:

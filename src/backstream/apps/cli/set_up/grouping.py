@@ -10,7 +10,7 @@ from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.selection.selecting import tags_of
 from backstream.errors import UsageError
-from backstream.vault.groups import Group
+from backstream.vault.groups import Group, GroupVersion
 
 
 def group(
@@ -26,14 +26,19 @@ def group(
     ] = None,
     at: Annotated[str | None, Option(metavar="MOMENT", help="Show the group as it was.", show_default=False)] = None,
     versions: Annotated[bool, Option("--versions", help="Show every definition of the group, newest first.")] = False,
+    remove: Annotated[bool, Option("--remove", help="Remove the group; its tables and its history stay.")] = False,
     json: Json = False,
 ) -> None:
-    """Name the tables of one application, list the groups, or show one as it is or was. Definitions are kept for ever."""
+    """Name the tables of one application, list, show or remove groups. Definitions are kept for ever."""
     held, defines = library.open(vault), bool(tables or tag)
     if defines and (at is not None or versions):
         raise UsageError("--at and --versions show a group; tables and tags define one", hint="Do one after the other.")
+    if remove and (defines or at is not None or versions):
+        raise UsageError("--remove goes with a group's name alone", hint="Do one after the other.")
     if name is None:
-        _list(held, json=json, alone=not (tag or at or versions))
+        _list(held, json=json, alone=not (tag or at or versions or remove))
+    elif remove:
+        _show_versions([held.remove_group(name)], json=json)
     elif versions:
         found = held.versions_of_group(name)
         _show_versions(found, json=json)
@@ -61,14 +66,14 @@ def _show(one: Group, *, json: bool) -> None:
         as_facts([("group", one.name), ("tables", _members(one)), ("since", one.saved)])
 
 
-def _show_versions(found: list[Group], *, json: bool) -> None:
+def _show_versions(found: list[GroupVersion], *, json: bool) -> None:
     if json:
         as_json(found)
     else:
-        as_facts([(each.saved, _members(each)) for each in found])
+        as_facts([(each.saved, "removed" if each.removed else _members(each)) for each in found])
 
 
-def _members(one: Group) -> str:
+def _members(one: Group | GroupVersion) -> str:
     if one.tables:
         return " ".join(one.tables)
     return "those tagged " + ", ".join(f"{key}={value}" for key, value in one.tags.items())
