@@ -21,6 +21,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -39,13 +40,12 @@ from backstream.errors import (
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.object_limits import Limit, too_large, unlimited
 from backstream.ports import Clock, Found, ListedObject, ObjectInfo, ObjectVersion, Removal, StoredObject, Tag, VersionLock, Wanted
-from backstream.stores.file_names import OBJECT_MARK, may_hold, name_bytes, to_folder, to_path
+from backstream.stores.file_names import OBJECT_MARK, may_hold, to_folder, to_path
 from backstream.stores.many import from_threads
 from backstream.stores.markers import not_a_marker
+from backstream.stores.version_folders import BODY, DELETED, folder_entries, name_text, seconds, taken, version_folder, version_rows
 
-_BODY = "body"
 _METADATA = "metadata.json"
-_DELETED = "deleted"
 _REMOVED = "removed"
 DRAFTS = ".backstream-drafts"  # no name maps to a leading dot
 
@@ -87,13 +87,13 @@ class DirectoryStore:
         if_absent: bool = False,
         if_match: str | None = None,
     ) -> str:
-        files = {_BODY: body, _METADATA: msgspec.json.encode(dict(metadata))} if metadata else {_BODY: body}
+        files = {BODY: body, _METADATA: msgspec.json.encode(dict(metadata))} if metadata else {BODY: body}
         with self._explained("write", name):
             return self._add(name, files, if_absent=if_absent, if_match=if_match)
 
     def delete(self, name: str) -> str:
         with self._explained("delete", name):
-            return self._add(name, {_DELETED: b""}, if_absent=False)
+            return self._add(name, {DELETED: b""}, if_absent=False)
 
     def _add(self, name: str, files: Mapping[str, bytes], *, if_absent: bool, if_match: str | None = None) -> str:
         draft = self._root / DRAFTS / secrets.token_hex(16)
@@ -122,7 +122,7 @@ class DirectoryStore:
     def _next_version(self, name: str, *, if_absent: bool, if_match: str | None) -> Path:
         """Returns the path of the next version of `name`, in a folder that will survive a crash."""
         folder = self._folder(name)
-        numbers = _taken(folder)
+        numbers = taken(folder)
         if if_match is not None:
             self._match(name, _numbers(folder), if_match)
         if not numbers:
@@ -131,15 +131,15 @@ class DirectoryStore:
                 sync(above)
                 if above == self._root:
                     break
-            return folder / _version(1)
-        if if_absent and (there := _numbers(folder)) and not (folder / _version(there[-1]) / _DELETED).exists():
+            return folder / version_folder(1)
+        if if_absent and (there := _numbers(folder)) and not (folder / version_folder(there[-1]) / DELETED).exists():
             raise AlreadyExists(f"{self._shown(name)} exists already.")
-        return folder / _version(numbers[-1] + 1)
+        return folder / version_folder(numbers[-1] + 1)
 
     def _match(self, name: str, numbers: Sequence[int], tag: str) -> None:
         """Raises ConditionNotMet if the current version does not have the tag, and MissingObject if there is none."""
-        newest = _version(numbers[-1]) if numbers else ""
-        if not newest or (self._folder(name) / newest / _DELETED).exists():
+        newest = version_folder(numbers[-1]) if numbers else ""
+        if not newest or (self._folder(name) / newest / DELETED).exists():
             raise self._missing(name, newest, marker=bool(newest))
         if newest != tag:
             raise ConditionNotMet(f"{self._shown(name)} has changed.")
@@ -150,10 +150,10 @@ class DirectoryStore:
             there = self._folder(name) / version
             if not version.isdecimal() or not there.is_dir():
                 return False
-            if (there / _BODY).exists():
+            if (there / BODY).exists():
                 raise not_a_marker(self._shown(name), version)
             try:
-                (there / _DELETED).rename(there / _REMOVED)
+                (there / DELETED).rename(there / _REMOVED)
             except FileNotFoundError:
                 return False  # somebody else has done it
             sync(there)
@@ -164,7 +164,7 @@ class DirectoryStore:
         for each in wanted:
             with self._explained("remove a version of", each.name):
                 there = self._folder(each.name) / each.version
-                for file in (_BODY, _DELETED, _METADATA) if each.version.isdecimal() else ():
+                for file in (BODY, DELETED, _METADATA) if each.version.isdecimal() else ():
                     with suppress(FileNotFoundError, NotADirectoryError):
                         (there / file).unlink()
                 if there.is_dir():
@@ -194,7 +194,7 @@ class DirectoryStore:
         if info.size > self._limit(name):
             raise too_large(self._shown(name), self._limit(name), info.size)
         with self._explained("read", name):
-            return StoredObject(info, (self._folder(name) / info.version / _BODY).read_bytes())
+            return StoredObject(info, (self._folder(name) / info.version / BODY).read_bytes())
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
         return from_threads(self.get, wanted)  # the disk may be far away
@@ -206,7 +206,7 @@ class DirectoryStore:
             raise Damaged(f"{self._shown(name)} has {info.size} bytes: there are none from {start} on.")
         if length > self._limit(name):
             raise too_large(self._shown(name), self._limit(name))
-        with self._explained("read", name), (self._folder(name) / info.version / _BODY).open("rb") as file:
+        with self._explained("read", name), (self._folder(name) / info.version / BODY).open("rb") as file:
             file.seek(first)
             return file.read(length)
 
@@ -215,10 +215,10 @@ class DirectoryStore:
             number = self._existing(name, version)
             there = self._folder(name) / number
             try:
-                facts = (there / _BODY).stat()
+                facts = (there / BODY).stat()
             except FileNotFoundError:
-                raise self._missing(name, number, marker=(there / _DELETED).exists()) from None
-            return ObjectInfo(name, number, facts.st_size, _seconds(facts), self._metadata(name, there), number)
+                raise self._missing(name, number, marker=(there / DELETED).exists()) from None
+            return ObjectInfo(name, number, facts.st_size, seconds(facts), self._metadata(name, there), number)
 
     def _existing(self, name: str, version: str | None) -> str:
         """Returns the requested version, or the newest."""
@@ -227,7 +227,7 @@ class DirectoryStore:
                 return version
             raise self._missing(name, version)
         if numbers := _numbers(self._folder(name)):
-            return _version(numbers[-1])
+            return version_folder(numbers[-1])
         raise self._missing(name)
 
     def _metadata(self, name: str, there: Path) -> dict[str, str]:
@@ -253,19 +253,21 @@ class DirectoryStore:
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         with self._explained("list", name):
-            folder = self._folder(name)
-            numbers = _numbers(folder)
-            if not numbers:
+            versions = version_rows(name, str(self._folder(name)))
+            newest = next(versions, None)
+            if newest is None:
                 self._root.stat()  # nothing to list is no error, but a missing store is
-            yield from _rows(name, folder, numbers)
+                return
+            yield newest
+            yield from versions
 
     def _walk(self, prefix: str, after: str, *, only_latest: bool) -> Iterator[ObjectVersion]:
         with self._explained("list", prefix):
             for name, folder in self._objects(prefix.encode(), after.encode()):
-                numbers = _numbers(folder)
-                yield from _rows(_text(name, folder), folder, numbers[-1:] if only_latest else numbers)
+                versions = version_rows(name_text(name, folder), folder)
+                yield from islice(versions, 1) if only_latest else versions
 
-    def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, Path]]:
+    def _objects(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, str]]:
         """Yields names that start with `prefix` and follow `after`, in order, with their folders.
 
         A heap holds the known part of the tree: objects by their names, folders by the common prefix of all names inside. The
@@ -273,7 +275,7 @@ class DirectoryStore:
         one path.
         """
         begin = prefix[: prefix.rfind(b"/") + 1]
-        heap = list(_entries(self._root.joinpath(*to_folder(begin)), begin))
+        heap = list(folder_entries(str(self._root.joinpath(*to_folder(begin))), begin))
         if not heap:
             self._root.stat()  # nothing to list is no error, but a missing store is
         heapq.heapify(heap)
@@ -281,9 +283,9 @@ class DirectoryStore:
             known, component, above = heapq.heappop(heap)
             if component.endswith(OBJECT_MARK):
                 if known.startswith(prefix) and known > after:
-                    yield known, above / component
+                    yield known, f"{above}/{component}"
             elif may_hold(known, prefix, after):
-                for entry in _entries(above / component, known):
+                for entry in folder_entries(f"{above}/{component}", known):
                     heapq.heappush(heap, entry)
 
     # --- words ---
@@ -317,67 +319,16 @@ def named(error: OSError, message: str, root: Path) -> Failed:
     return Failed(message, hint=_HINTS.get(error.errno or 0, ""))
 
 
-def _version(number: int) -> str:
-    return f"{number:08d}"
-
-
-def _taken(folder: Path) -> list[int]:
-    """Returns the numbers in an object's folder that are taken, in order; none if there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
-    except FileNotFoundError:
-        return []
-
-
 def _numbers(folder: Path) -> list[int]:
     """Returns the versions in an object's folder, oldest first, without the newest ones that somebody has removed."""
-    numbers = _taken(folder)
-    while numbers and not _is_version(folder / _version(numbers[-1])):
+    numbers = taken(folder)
+    while numbers and not _is_version(folder / version_folder(numbers[-1])):
         numbers.pop()
     return numbers
 
 
 def _is_version(there: Path) -> bool:
-    return (there / _BODY).exists() or (there / _DELETED).exists()
-
-
-def _rows(name: str, folder: Path, numbers: list[int]) -> Iterator[ObjectVersion]:
-    """Yields these versions of an object, newest first. The last number is its newest version."""
-    for number in reversed(numbers):
-        row = _row(name, folder / _version(number), latest=number == numbers[-1])
-        if row is not None:
-            yield row
-
-
-def _row(name: str, there: Path, *, latest: bool) -> ObjectVersion | None:
-    """Returns the version as a listing shows it; None if it, or the marker, was removed."""
-    for file, marker in ((_BODY, False), (_DELETED, True)):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            facts = (there / file).stat()
-            return ObjectVersion(name, there.name, facts.st_size, _seconds(facts), latest=latest, marker=marker)
-    return None
-
-
-def _text(name: bytes, folder: Path) -> str:
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        raise Damaged(f"The folder {folder.name!r} in the store was not made by it.", hint="Move it elsewhere.") from None
-
-
-def _seconds(facts: os.stat_result) -> float:
-    return facts.st_mtime_ns / 1_000_000_000  # of two integers: exact to the last bit of the float
-
-
-def _entries(folder: Path, begin: bytes) -> Iterator[tuple[bytes, str, Path]]:
-    """Yields for each object and folder in `folder`: its name or the prefix of its names, its component, and `folder`."""
-    try:
-        with os.scandir(folder) as entries:
-            components = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    except FileNotFoundError:
-        return iter(())
-    return ((begin + name_bytes(component), component, folder) for component in components)
+    return (there / BODY).exists() or (there / DELETED).exists()
 
 
 def _renamed(draft: Path, version: Path) -> bool:
