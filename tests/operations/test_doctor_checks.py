@@ -11,6 +11,7 @@ import pytest
 from backstream.errors import AccessDenied, Failed
 from backstream.model import moment
 from backstream.model.changes.kinesis import KinesisSource
+from backstream.model.request_settings import Encryption, RequestSettings
 from backstream.model.sealing import Signing
 from backstream.operations.doctor import Check, CheckVerdict, DoctorContext, bucket, capture, deployment, identity, lifecycle
 from backstream.operations.doctor.context import VaultPlace
@@ -213,6 +214,56 @@ def test_the_key_of_a_function_is_the_vaults(kept: str, named: str, verdict: str
     assert check.verdict == verdict
     assert found in check.found
     assert mend in check.mend
+
+
+SAID = RequestSettings(sse=Encryption.KMS, kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
+
+
+def requests_of(said: RequestSettings | None, **kept: str) -> list[Check]:
+    """What is found of a function with these variables, where the catalog says that."""
+    stage, account = Stage(ManualClock()), Deployed()
+    catalogs.change(stage.store, "flights", lambda each: msgspec.structs.replace(each, requests=said))
+    variables(**kept)(account)
+    patient = deployed.patient(account, stage.clock, stage.store)
+    return [each for each in deployment.of(patient, "flights", FACTS, stage.vault()) if each.name == "request settings"]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "found", "mend"),
+    [
+        (None, {"BACKSTREAM_SSE": "AES256"}, "BACKSTREAM_SSE is AES256, and the catalog says nothing", "init flights --sse AES256"),
+        (None, {"ServerSideEncryption": "aws:kms"}, "ServerSideEncryption is aws:kms", "init flights --sse aws:kms"),
+        (SAID, {"BACKSTREAM_SSE": "AES256"}, "and the catalog says aws:kms", "BACKSTREAM_SSE=aws:kms"),
+        (SAID, {"BACKSTREAM_KMS_KEY": "key/2"}, "BACKSTREAM_KMS_KEY is key/2", f"BACKSTREAM_KMS_KEY={SAID.kms_key}"),
+        (SAID, {"SSEKMSKeyId": "key/2"}, "SSEKMSKeyId is key/2", "take SSEKMSKeyId out of the environment of keep-flights"),
+        (SAID, {"BACKSTREAM_BUCKET_KEY": "false"}, "BACKSTREAM_BUCKET_KEY is false", "init flights --no-bucket-key"),
+        (SAID, {"BACKSTREAM_BUCKET_KEY": "true"}, "BACKSTREAM_BUCKET_KEY is true", "init flights --sse aws:kms --bucket-key"),
+        (None, {"BACKSTREAM_REQUEST_PAYER": "requester"}, "is requester", "init flights --request-payer"),
+        (None, {"BACKSTREAM_LOG_CLASS": "STANDARD_IA"}, "is STANDARD_IA", "init flights --log-class STANDARD_IA"),
+        (None, {"BACKSTREAM_ROWS_CLASS": "STANDARD_IA"}, "is STANDARD_IA", "init flights --rows-class STANDARD_IA"),
+    ],
+)
+def test_a_function_that_asks_for_something_else_than_the_catalog(
+    said: RequestSettings | None, kept: dict[str, str], found: str, mend: str
+) -> None:
+    (check,) = requests_of(said, **kept)
+    assert check.verdict is CheckVerdict.WRONG
+    assert found in check.found
+    assert mend in check.mend
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (None, {}),
+        (SAID, {}),
+        (SAID, {"BACKSTREAM_SSE": "aws:kms", "BACKSTREAM_KMS_KEY": "1"}),
+        (SAID, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": str(SAID.kms_key)}),
+    ],
+)
+def test_a_function_that_asks_for_the_same_or_for_nothing(said: RequestSettings | None, kept: dict[str, str]) -> None:
+    (check,) = requests_of(said, **kept)
+    assert (check.verdict, check.found) == (CheckVerdict.OK, "as the catalog says" if said else "none, as the catalog says")
 
 
 def test_secrets_of_a_functions_environment_are_not_said() -> None:

@@ -21,6 +21,10 @@ SSE_HEADER = "x-amz-server-side-encryption"
 KEY_HEADER = f"{SSE_HEADER}-aws-kms-key-id"
 BUCKET_KEY_HEADER = f"{SSE_HEADER}-bucket-key-enabled"
 CLASS_HEADER = "x-amz-storage-class"
+# The variables of the environment that name them.
+ENCRYPTION, KEY, BUCKET_KEY = "BACKSTREAM_SSE", "BACKSTREAM_KMS_KEY", "BACKSTREAM_BUCKET_KEY"
+PAYER, LOG_CLASS, ROWS_CLASS = "BACKSTREAM_REQUEST_PAYER", "BACKSTREAM_LOG_CLASS", "BACKSTREAM_ROWS_CLASS"
+OLDER_VARIABLES = {ENCRYPTION: "ServerSideEncryption", KEY: "SSEKMSKeyId"}  # the same, in the older tools' functions
 # Objects of these classes cannot be read at once, or lie in buckets that keep no versions:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
 UNFIT_CLASSES = ("GLACIER", "DEEP_ARCHIVE", "EXPRESS_ONEZONE")
@@ -78,6 +82,18 @@ class RequestSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     def of_put(self, key: str) -> Mapping[str, str]:
         """Returns the headers of a PutObject to this key, besides."""
         return _NO_HEADERS if self == USUAL else _of_put(self, self._class_of(key))
+
+    def variables(self) -> dict[str, str]:
+        """Returns the variables of the environment that name these settings."""
+        given = {
+            ENCRYPTION: self.sse.value if self.sse is not None else "",
+            KEY: self.kms_key or "",
+            BUCKET_KEY: "" if self.bucket_key is None else str(self.bucket_key).lower(),
+            PAYER: REQUESTER if self.requester_pays else "",
+            LOG_CLASS: self.log_class or "",
+            ROWS_CLASS: self.rows_class or "",
+        }
+        return {name: value for name, value in given.items() if value}
 
     def _class_of(self, key: str) -> str | None:
         """Returns the storage class of an object of the vault; None for the usual one."""

@@ -15,17 +15,22 @@ import msgspec
 
 from backstream.errors import UsageError
 from backstream.model import request_settings
-from backstream.model.request_settings import RequestSettings
+from backstream.model.request_settings import (
+    BUCKET_KEY,
+    ENCRYPTION,
+    KEY,
+    LOG_CLASS,
+    OLDER_VARIABLES,
+    PAYER,
+    ROWS_CLASS,
+    RequestSettings,
+)
 from backstream.model.tables.naming import SYSTEM_FOLDER
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.stores.s3.api import Terms
 
 VAULT, FAILURES, FILES = "BACKSTREAM_BUCKET_OWNER", "BACKSTREAM_FAILURES_OWNER", "BACKSTREAM_FILES_OWNER"
-ENCRYPTION, KEY, BUCKET_KEY = "BACKSTREAM_SSE", "BACKSTREAM_KMS_KEY", "BACKSTREAM_BUCKET_KEY"
-PAYER, LOG_CLASS, ROWS_CLASS = "BACKSTREAM_REQUEST_PAYER", "BACKSTREAM_LOG_CLASS", "BACKSTREAM_ROWS_CLASS"
 FILES_ENCRYPTION, FILES_KEY = "BACKSTREAM_FILES_SSE", "BACKSTREAM_FILES_KMS_KEY"
-# The older tools' functions name an encryption and its key so.
-OLDER = {ENCRYPTION: "ServerSideEncryption", KEY: "SSEKMSKeyId"}
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -144,9 +149,9 @@ def _without_classes(settings: RequestSettings) -> RequestSettings:
 
 def _either(variable: str) -> str | None:
     """Returns a variable, or the one of the older tools with the same meaning."""
-    ours, older = os.environ.get(variable, ""), os.environ.get(OLDER[variable], "")
+    ours, older = os.environ.get(variable, ""), os.environ.get(OLDER_VARIABLES[variable], "")
     if ours and older and ours != older:
-        raise UsageError(f"{variable} is {ours}, and {OLDER[variable]} says {older}", hint="Take one of them away.")
+        raise UsageError(f"{variable} is {ours}, and {OLDER_VARIABLES[variable]} says {older}", hint="Take one of them away.")
     return ours or older or None
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from backstream.apps.aws import bucket_owners
 from backstream.apps.deploy import roles, storage
 from backstream.apps.deploy.choices import BUCKET, KEY_ARN, KMS, LOG_DAYS, PROFILE_ARN, Architecture, Choices
 from backstream.apps.deploy.expressions import Given, Joined, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.apps.monitoring.emf import DEPLOYMENT_VARIABLE
-from backstream.model.request_settings import REQUESTER, RequestSettings
+from backstream.model import request_settings
+from backstream.model.request_settings import RequestSettings
 from backstream.operations.doctor import expected
 from backstream.version import __version__
 
@@ -177,15 +177,8 @@ def _vault_variables(choices: Choices) -> dict[str, Value]:
 
 def _requests_variables(asked: RequestSettings) -> dict[str, Value]:
     """Returns the variables of what the bucket's policy demands. The functions follow them whatever the catalog says."""
-    given: dict[str, Value | None] = {
-        bucket_owners.ENCRYPTION: asked.sse.value if asked.sse is not None else None,
-        bucket_owners.KEY: text(Given("KmsKeyArn")) if asked.kms_key is not None else None,
-        bucket_owners.BUCKET_KEY: None if asked.bucket_key is None else str(asked.bucket_key).lower(),
-        bucket_owners.PAYER: REQUESTER if asked.requester_pays else None,
-        bucket_owners.LOG_CLASS: asked.log_class,
-        bucket_owners.ROWS_CLASS: asked.rows_class,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    key: dict[str, Value] = {request_settings.KEY: text(Given("KmsKeyArn"))} if asked.kms_key is not None else {}
+    return {**asked.variables(), **key}
 
 
 def _writers_variables(choices: Choices) -> dict[str, Value]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from backstream.errors import NotFound
+from backstream.model import request_settings
 from backstream.operations.doctor import alarms, expected, mapping
 from backstream.operations.doctor.capture import captured_by_function
 from backstream.operations.doctor.context import DoctorContext
@@ -17,6 +18,14 @@ from backstream.vault.catalog import Catalog
 from backstream.vault.table_vault import TableVault
 
 DEPLOY = "backstream template cloudformation"
+_INIT_OPTIONS = {
+    request_settings.ENCRYPTION: "--sse {}",
+    request_settings.KEY: "--sse aws:kms --kms-key {}",
+    request_settings.BUCKET_KEY: "",  # see `_init_option`
+    request_settings.PAYER: "--request-payer",
+    request_settings.LOG_CLASS: "--log-class {}",
+    request_settings.ROWS_CLASS: "--rows-class {}",
+}
 
 
 def of(patient: DoctorContext, table: str, facts: TableFacts | None, vault: TableVault | None) -> list[Check]:
@@ -110,6 +119,7 @@ def _function(patient: DoctorContext, name: str, mappings: Sequence[Described], 
         *look("handler", lambda: _handler(name, function)),
         *look("vault of the function", lambda: _vault(patient, name, function)),
         *([] if vault is None else look("signatures", lambda: _signatures(name, function, vault.catalog))),
+        *([] if vault is None else look("request settings", lambda: _requests(name, function, vault.catalog))),
         *look("parallelization", lambda: _parallelization(name, function, max(factors, default=1))),
         *look("time and memory", lambda: _resources(name, function)),
         *look("concurrency", lambda: _concurrency(patient, name)),
@@ -196,6 +206,43 @@ def _signatures(name: str, function: Described, catalog: Catalog) -> Check:
         return warning(what, found, mend)
     refused = "a restore with --verify-key refuses what it keeps"
     return wrong(what, f"{variable} is {own or 'not set'}, and the catalog names {wanted}: {refused}", mend)
+
+
+def _requests(name: str, function: Described, catalog: Catalog) -> list[Check]:
+    """Compares the settings of requests in its environment, which take precedence for it, with the catalog's.
+
+    A setting that the environment does not name is the catalog's, as for every process.
+    """
+    what, own, said = "request settings", _variables(function), (catalog.requests or request_settings.USUAL).variables()
+
+    def mend_of(setting: str, variable: str) -> str:
+        if setting not in said:
+            return f"backstream init {catalog.table} {_init_option(setting, own[variable])}"
+        if variable != setting:
+            return f"take {variable} out of the environment of {name}: what the catalog says holds then"
+        return _configure(name, function, setting, said[setting])
+
+    differ = []
+    for setting in _INIT_OPTIONS:
+        older = request_settings.OLDER_VARIABLES.get(setting, "")
+        name_of_it = setting if own.get(setting) or not older else older
+        if own.get(name_of_it) and not _is_same(own[name_of_it], said.get(setting, "")):
+            found = f"{name_of_it} is {own[name_of_it]}, and the catalog says {said.get(setting, 'nothing')}"
+            differ.append(wrong(what, f"{found}: objects of the function differ from all others", mend_of(setting, name_of_it)))
+    return differ or [ok(what, "as the catalog says" if said else "none, as the catalog says")]
+
+
+def _init_option(setting: str, value: str) -> str:
+    """Returns the options of `init` that set it."""
+    if setting == request_settings.BUCKET_KEY:
+        return "--sse aws:kms --bucket-key" if value.lower() == "true" else "--no-bucket-key"
+    return _INIT_OPTIONS[setting].format(value)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """True if two values mean the same. A key of KMS has a long and a short name."""
+    shorter, longer = sorted((one.lower(), other.lower()), key=len)
+    return bool(shorter) and (shorter == longer or longer.endswith(f"/{shorter}"))
 
 
 def _parallelization(name: str, function: Described, factor: int) -> Check:
