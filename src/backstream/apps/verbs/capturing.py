@@ -14,7 +14,7 @@ from backstream.apps import proven_servers
 from backstream.apps.aws.bucket_owners import account_of
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of, url_of
-from backstream.apps.verbs.dumps import FileOptions, held_in
+from backstream.apps.verbs.dumps import held_in
 from backstream.apps.verbs.migrations import export_of, is_export
 from backstream.apps.verbs.periods import checked_period
 from backstream.errors import UsageError
@@ -41,6 +41,7 @@ from backstream.operations.setup.init import NOWHERE, InitOptions, InitReport, i
 from backstream.operations.setup.settings import refresh
 from backstream.vault.catalog import Layout, settings_of
 from backstream.vault.dumps.held import TableKeys
+from backstream.vault.dumps.opening import FileOptions
 from backstream.vault.log.segments import Codec
 from backstream.vault.table_vault import TableVault
 

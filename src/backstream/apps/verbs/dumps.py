@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from backstream.apps.config import Config
 from backstream.apps.loading import extras
 from backstream.apps.verbs.arguments import url_of
@@ -16,18 +14,10 @@ from backstream.vault.aws_export import LineFormat
 from backstream.vault.dumps.csv_rows import CsvForm
 from backstream.vault.dumps.dynamodump import DynamodumpTable
 from backstream.vault.dumps.held import HeldTable
-from backstream.vault.dumps.opening import OpenOptions, open_held
+from backstream.vault.dumps.opening import FileOptions, OpenOptions, open_held
 
 ION, EXTRA = "backstream.vault.dumps.ion_items", "ion"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
-
-
-class FileOptions(msgspec.Struct, frozen=True):
-    """The form of files of items. `checksums`: False if `.md5` files may be missing; `delimiter`, `columns`: of CSV."""
-
-    checksums: bool = True
-    delimiter: str | None = None
-    columns: str | None = None
 
 
 def held_in(config: Config, path: str | Path, table: str, options: FileOptions, at: int | None = None) -> HeldTable:

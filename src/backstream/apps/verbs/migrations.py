@@ -11,8 +11,8 @@ import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.verbs import scripts
-from backstream.apps.verbs.arguments import SEGMENTS, Moment, resumable_folder, second_of
-from backstream.apps.verbs.dumps import FileOptions, held_in, load_ion
+from backstream.apps.verbs.arguments import SEGMENTS, Moment, resumable_folder, second_of, url_of
+from backstream.apps.verbs.dumps import held_in, load_ion
 from backstream.errors import NotFound, Refused, UsageError
 from backstream.model.tables import naming
 from backstream.model.values.schema import KeySchema
@@ -37,6 +37,7 @@ from backstream.operations.restore import RestoreContext
 from backstream.ports import Table
 from backstream.vault.aws_export import Export
 from backstream.vault.dumps.held import keys_of
+from backstream.vault.dumps.opening import FileOptions
 from backstream.vault.table_vault import TableVault
 
 PATIENCE = 30.0
@@ -55,6 +56,7 @@ class Migrating:
         live: bool = False,
         at: Moment | None = None,
         from_snapshot: str | None = None,
+        files: FileOptions | None = None,
         allow_gap: bool = False,
         limit: int | None = None,
         shown: int = SHOWN,
@@ -70,11 +72,11 @@ class Migrating:
     ) -> Migrated:
         """Runs a script's function `migrate` over every item of the live table, and writes its changes only if `live`.
 
-        `at`, `from_snapshot`: run it over the vault at a moment, or over a snapshot, export or dump, instead; `limit`: the most
-        items; `shown`: the number of changes in the report; `without_undo`: run it even if the vault could not undo it; `rehearse`:
-        run it over all items once before anything is written.
+        `at`, `from_snapshot`: run it over the vault at a moment, or over a snapshot, export or dump, instead; `files`: how files
+        are written; `limit`: the most items; `shown`: the number of changes in the report; `without_undo`: run it even if the vault
+        could not undo it; `rehearse`: run it over all items once before anything is written.
         """
-        reading = _ItemSource(at, from_snapshot, segments, max_read_units, allow_gap=allow_gap)
+        reading = _ItemSource(at, from_snapshot, files, segments, max_read_units, allow_gap=allow_gap)
         asked = MigrationRequest(
             live=live,
             limit=limit,
@@ -114,7 +116,7 @@ class Migrating:
         head = standing.head
         loaded = scripts.load(head.script, digest=head.digest) if script is None else scripts.load(script)
         around = self._around(progress, notice)
-        reading = _ItemSource(head.at, head.snapshot, segments, max_read_units, allow_gap=True)
+        reading = _ItemSource(head.at, head.snapshot, head.files, segments, max_read_units, allow_gap=True)
         return migrations.resume(path, self._work(loaded, reading, around), asked, around)
 
     def undo_migration(
@@ -151,19 +153,27 @@ class Migrating:
             source: ItemSource = LiveTable(reading.scan(around, schema), around.table)
             return MigrationRun(script, source, schema)
         if reading.snapshot is not None:
-            url = reading.snapshot.rstrip("/")
-            if is_export(url):
-                export = export_of(self._config, url)
-                return MigrationRun(script, migrations.of_export(export, url, around.table, schema), schema, snapshot=url)
-            keys = keys_of(msgspec.json.decode(around.table.facts().description), self._name)
-            held = held_in(self._config, url, self._name, FileOptions())
-            return MigrationRun(script, migrations.of_held(held, around.table, keys), schema, snapshot=url)
+            return self._over_files(script, reading.snapshot.rstrip("/"), reading.files or FileOptions(), around, schema)
         if around.vault is None:
             raise Refused(f"there is no vault of {self._name}: what it was at a moment is not known", hint="Give --vault URL.")
         second = second_of(reading.at or "", around.clock.now(), around.vault)
         surroundings = RestoreContext(self._table, around.clock, around.folder, memory=self._config.memory)
         source = migrations.of_moment(around.vault, second, around.table, surroundings, allow_gap=reading.allow_gap)
         return MigrationRun(script, source, schema, at=second)
+
+    def _over_files(
+        self, script: Script, place: str, files: FileOptions, around: MigrationContext, schema: KeySchema
+    ) -> MigrationRun:
+        """Returns the run over an export, a dump or files. Its file names their place, for a resume from another folder."""
+        url = url_of(place)
+        if is_export(url):
+            export = export_of(self._config, url, checksums=files.checksums)
+            source = migrations.of_export(export, url, around.table, schema)
+        else:
+            keys = keys_of(msgspec.json.decode(around.table.facts().description), self._name)
+            source = migrations.of_held(held_in(self._config, place, self._name, files), around.table, keys)
+        kept = place if "://" in place else str(Path(place).absolute())
+        return MigrationRun(script, source, schema, snapshot=kept, files=None if files == FileOptions() else files)
 
     def _table(self, name: str) -> Table:
         return self._config.table(name)
@@ -173,13 +183,21 @@ class _ItemSource:
     """The source and the speed of reading items."""
 
     def __init__(
-        self, at: Moment | None, snapshot: str | None, segments: int, max_read_units: float | None, *, allow_gap: bool
+        self,
+        at: Moment | None,
+        snapshot: str | None,
+        files: FileOptions | None,
+        segments: int,
+        max_read_units: float | None,
+        *,
+        allow_gap: bool,
     ) -> None:
         if at is not None and snapshot is not None:
             raise UsageError("a moment, or a snapshot?", hint="Give --at or --from-snapshot, not both.")
         check_reading(segments, max_read_units)
         self.at = at
         self.snapshot = snapshot
+        self.files = files
         self.allow_gap = allow_gap
         self._segments = segments
         self._max_units = max_read_units

@@ -11,7 +11,7 @@ import msgspec
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import Key, Moment, Via, key_schema_of, moment_of, resumable_folder, second_of, url_of, via_of
 from backstream.apps.verbs.changes import requested_keys
-from backstream.apps.verbs.dumps import FileOptions, held_in
+from backstream.apps.verbs.dumps import held_in
 from backstream.apps.verbs.restore_options import RestoreOptions, as_fields, check_deletes
 from backstream.apps.verbs.targets import target_of
 from backstream.errors import UsageError
@@ -27,6 +27,7 @@ from backstream.operations.restore.from_file import KeysFrom, restore_held
 from backstream.operations.restore.snapshot import Snapshot, snapshot
 from backstream.operations.restore.targets.import_table import Importing, restore_by_import
 from backstream.operations.undo import undo_restore
+from backstream.vault.dumps.opening import FileOptions
 from backstream.vault.log.segments import Codec
 from backstream.vault.table_vault import TableVault
 

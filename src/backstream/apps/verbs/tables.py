@@ -12,7 +12,7 @@ import msgspec
 from backstream.apps.aws.locations import TablePlace
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import SEGMENTS, Key, resumable_folder, url_of
-from backstream.apps.verbs.dumps import FileOptions, held_in
+from backstream.apps.verbs.dumps import held_in
 from backstream.errors import UsageError
 from backstream.model.values.key_arguments import parse_key
 from backstream.model.values.schema import KeySchema
@@ -29,6 +29,7 @@ from backstream.operations.replicate import Deletes, Replicated, Replicating
 from backstream.ports import Table
 from backstream.vault.dumps.dumps import Compression
 from backstream.vault.dumps.held import HeldTable, keys_of
+from backstream.vault.dumps.opening import FileOptions
 
 __all__ = ["TablePlace", "diff", "dump", "replicate"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from backstream.operations.bulk import journal
+from backstream.vault.dumps.opening import FileOptions
 
 _STEM = "backstream-migrate-"
 
@@ -14,8 +15,8 @@ _STEM = "backstream-migrate-"
 class MigrationHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line.
 
-    `began`: the second in which it began; `at`, `snapshot`: the source, None for the live table; `digest`: of the script; `undo`:
-    True if the vault could undo it when it began.
+    `began`: the second in which it began; `at`, `snapshot`: the source, None for the live table; `files`: how the files of
+    `snapshot` are written; `digest`: of the script; `undo`: True if the vault could undo it when it began.
     """
 
     migration: str
@@ -25,6 +26,7 @@ class MigrationHead(msgspec.Struct, frozen=True, kw_only=True):
     began: int
     at: int | None = None
     snapshot: str | None = None
+    files: FileOptions | None = None
     undo: bool = True
 
 

@@ -23,15 +23,23 @@ from backstream.operations.migrate.request import Migrated, MigrationContext, Mi
 from backstream.operations.migrate.settling import settle_open
 from backstream.operations.migrate.sources import Earlier, ItemSource, SourceRow
 from backstream.operations.migrate.window import check_undoable, leave_the_second
+from backstream.vault.dumps.opening import FileOptions
 
 CONFLICT_SINCE = "the live item is another than it was then, so it is left as it is"
 
 
 class MigrationRun:
-    """One migration: its script and its source. `schema`: the table's; `at`, `snapshot`: see `journal.MigrationHead`."""
+    """One migration: its script and its source. `schema`: the table's; `at`, `snapshot`, `files`: see `journal.MigrationHead`."""
 
     def __init__(
-        self, script: Script, source: ItemSource, schema: KeySchema, *, at: int | None = None, snapshot: str | None = None
+        self,
+        script: Script,
+        source: ItemSource,
+        schema: KeySchema,
+        *,
+        at: int | None = None,
+        snapshot: str | None = None,
+        files: FileOptions | None = None,
     ) -> None:
         if script.takes_live and not isinstance(source, Earlier):
             raise UsageError(
@@ -43,6 +51,7 @@ class MigrationRun:
         self.schema = schema
         self.at = at
         self.snapshot = snapshot
+        self.files = files
 
 
 def migrate(
@@ -62,6 +71,7 @@ def migrate(
         began=int(around.table.server_time()),
         at=work.at,
         snapshot=work.snapshot,
+        files=work.files,
         undo=asked.undoable,
     )
     account = MigrationCounts(head, work.source.name, asked, around)

@@ -26,6 +26,14 @@ _ID = "export"
 Place = Callable[[str], RangedFiles]
 
 
+class FileOptions(msgspec.Struct, frozen=True):
+    """The form of files of items. `checksums`: False if `.md5` files may be missing; `delimiter`, `columns`: of CSV."""
+
+    checksums: bool = True
+    delimiter: str | None = None
+    columns: str | None = None
+
+
 class OpenOptions(msgspec.Struct, frozen=True):
     """The options for opening a dump.
 

@@ -9,15 +9,17 @@ from typing import Annotated
 from backstream.apps import library
 from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.differences import attributes, difference
-from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.options import AllowGap, CsvColumns, CsvDelimiter, Json, NoChecksums, TableName, Vault
 from backstream.apps.cli.output import Resumption, as_facts, as_failures, as_json, confirm, notice, out
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.cli.restore.words import given
 from backstream.apps.verbs import migrations
 from backstream.apps.verbs.arguments import SEGMENTS
 from backstream.errors import UsageError
 from backstream.operations.bulk.rate import MOST
 from backstream.operations.migrate import SHOWN, Migrated, Undone
 from backstream.operations.restore import Planned
+from backstream.vault.dumps.opening import FileOptions
 
 Script = Annotated[Path | None, Argument(metavar="SCRIPT", help="A Python file with `def migrate(item)`.", show_default=False)]
 
@@ -34,6 +36,9 @@ def migrate(
     from_snapshot: Annotated[
         str | None, Option(metavar="PATH|URL", help="Over a snapshot, an AWS export, a dump or files.", show_default=False)
     ] = None,
+    no_checksums: NoChecksums = False,
+    csv_delimiter: CsvDelimiter = None,
+    csv_columns: CsvColumns = None,
     allow_gap: AllowGap = False,
     limit: Annotated[int | None, Option(metavar="N", min=1, help="Look at N items at most.", show_default=False)] = None,
     show: Annotated[int, Option(metavar="N", min=0, help="Number of changes to show.")] = SHOWN,
@@ -55,6 +60,10 @@ def migrate(
 ) -> int:
     """Run a function of yours over every item: a dry run, unless --live. Its changes can be undone."""
     _check_words(script, resume, undo, earlier=at is not None or from_snapshot is not None)
+    files = FileOptions(not no_checksums, csv_delimiter, csv_columns)
+    if from_snapshot is None and files != FileOptions():
+        wrong = given({"no_checksums": no_checksums, "csv_delimiter": csv_delimiter, "csv_columns": csv_columns})
+        raise UsageError(f"{', '.join(wrong)}: without files?", hint="They go with --from-snapshot; --resume knows them.")
     backup = library.open(vault, patience=patience).table(table)
     if (live or resume is not None) and not yes and sys.stdin.isatty():
         what = (
@@ -91,6 +100,7 @@ def migrate(
                 live=live,
                 at=at,
                 from_snapshot=from_snapshot,
+                files=files,
                 allow_gap=allow_gap,
                 limit=limit,
                 shown=show,

@@ -41,7 +41,13 @@ def backfill(
     """A base backup of the table's present contents, safe beside a running tail or Lambda. Resumes where it was interrupted."""
     if from_export is not None and tables.single is None:
         raise UsageError("an export is of one table", hint="Name that table with --from-export.")
-    if from_export is None and (wrong := given({"read_between": read_between, "no_checksums": no_checksums})):
+    of_files = {
+        "read_between": read_between,
+        "no_checksums": no_checksums,
+        "csv_delimiter": csv_delimiter,
+        "csv_columns": csv_columns,
+    }
+    if from_export is None and (wrong := given(of_files)):
         raise UsageError(f"{', '.join(wrong)}: without files?", hint="They go with --from-export.")
     held = library.open(vault)
 
