@@ -120,7 +120,7 @@ def test_every_other_source_in_every_command(scene: Scene) -> None:
     journal.write_text(journal.read_text().splitlines(keepends=True)[0])  # as a kill at the beginning leaves it
     again = scene.call("migrate", scene.table, "--resume", ran.json()["migration"], "--json")
     assert (again.code, again.json()["scanned"]) == (1, 3), again.err  # it reads the CSV again; the rows differ by now
-    for command in (("migrate", scene.table, "one.py"), ("diff", scene.table, scene.table), ("backfill", scene.table)):
+    for without in (["migrate", scene.table, "one.py"], ["diff", scene.table, scene.table], ["backfill", scene.table]):
         for words in (semicolons, ("--csv-columns", "id,note"), ("--no-checksums",)):
-            ran = scene.call(*command, *words)
+            ran = scene.call(*without, *words)
             assert (ran.code, f"{words[0]}: without files?" in ran.err) == (2, True), ran.err
