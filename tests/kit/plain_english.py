@@ -124,7 +124,7 @@ def _split(block: str) -> Iterator[str]:
 
     The parts of a list of fields (`one`: ...; `other`: ...) count as sentences.
     """
-    for each in re.split(r"(?<=[.?!])(?:[)`\"']|\*\*)?\s+(?=[A-Z`(\"'[*])|;\s+(?=`)", " ".join(block.split())):
+    for each in re.split(r"(?<=[.?!])(?:[)`\"']|\*\*?)?\s+(?=[A-Z`(\"'[*])|;\s+(?=`)", " ".join(block.split())):
         if each:
             yield each
 
