@@ -75,7 +75,7 @@ class Failed(BackstreamError):
 
 
 class PartlyDone(Failed):
-    """Some of it was done; what is left is named and can be resumed."""
+    """Some of it was done; the rest is named and can be resumed."""
 
 
 class ScriptFailed(Failed):
@@ -91,7 +91,7 @@ class NotFound(Failed):
 
 
 class NothingMatches(NotFound):
-    """A selection matches nothing that changed. What was read is whole."""
+    """A selection matches nothing that changed. The data that was read is whole."""
 
 
 class CatalogLost(NotFound):

@@ -1,10 +1,10 @@
 """Files and folders that only their owner may read, for every caller: they hold items, keys and positions.
 
 Files are 0600 and folders 0700 at least, whatever the umask. A new file is created, never found (O_EXCL), and no name is followed
-to somewhere else (O_NOFOLLOW): in a folder that others may write to, such as /tmp, a name may have been prepared by them.
+to somewhere else (O_NOFOLLOW). In a folder that others may write to, such as /tmp, a name may have been prepared by them.
 
-A file that controls writes to a table (a journal, a resume file, a plan) is trusted only if nobody but its user and root may have
-written it, as ssh does with its keys. See docs/notes/0040-whose-files-are-believed.md.
+A file that controls writes to a table (a journal, a resume file, a plan) is trusted only if its user and root alone may have
+written it. ssh does so with its keys. See docs/notes/0040-whose-files-are-believed.md.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["compact", "ORDERS", "unknown-table"], 1, "does not know the table 'unknown-table'"),
     (["group", "new", "ORDERS", "unknown-table"], 1, "does not know the table 'unknown-table' of the group 'new'"),
     (["group", "new", "--tag", "app=nothing"], 1, "no table of the vault is tagged app=nothing"),
-    (["group", "new", "ORDERS", "--tag", "app=shop"], 2, "a group of which tables?"),
+    (["group", "new", "ORDERS", "--tag", "app=shop"], 2, "a group needs tables"),
     (["group", "n/w", "ORDERS"], 2, "not a group's name"),
     (["group", "new", "ORDERS", "--at", "now"], 2, "--at and --versions show a group"),
     (["group", "shop", "ORDERS", "--remove"], 2, "--remove goes with a group's name alone"),

@@ -61,7 +61,7 @@ def refused(stage: Stage, ask: Callable[[Stage], object]) -> BackstreamError:
     return raised.value
 
 
-# --- the record of what is compacted ----------
+# --- the record of compacted objects ----------
 
 
 def compacted(stage: Stage) -> str:
@@ -116,9 +116,9 @@ def test_the_commands_name_it_and_other_tables_go_on(tmp_path: Path, capsys: pyt
         ("flights", [record]),
         ("trains", []),
     ]
-    assert f"MISSING: {record}: the record of what is compacted is gone" in err
+    assert f"MISSING: {record}: the record of compacted objects is gone" in err
     code, out, err = said("status")
-    assert (code, f"error: flights: the record of what is compacted is gone: {record}" in err, "trains" in out) == (1, True, True)
+    assert (code, f"error: flights: the record of compacted objects is gone: {record}" in err, "trains" in out) == (1, True, True)
     for words in (["status", "flights"], ["compact", "flights"]):
         code, _, err = said(*words)
         assert (code, record in err) == (1, True), (words, err)

@@ -436,7 +436,7 @@ def test_a_vault_in_a_folder(scene: Scene, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["no/table"], "not a table's name"),
-        (["--function", "keep"], "a function of which table?"),
+        (["--function", "keep"], "a function needs a table"),
         (["flights", "--vault", "ftp://x"], "neither a bucket nor a folder"),
         (["flights", "--fix"], "No such option"),
         (["flights", "more/less"], "not a table's name"),

@@ -1,10 +1,10 @@
 """A scheduled drill's Lambda handler: `backstream.apps.aws_drill.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. Of several, `{"tables": [...],
-"due": "24h"}`, it drills those whose last drill is longer ago, the oldest first, until its time is up; the next run goes on. A
-fault in one does not stop the others.
+The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. Several come as `{"tables":
+[...], "due": "24h"}`. It drills the tables whose last drill is longer ago, the oldest first, until its time is up. The next run
+continues. A fault in one does not stop the others.
 
-The figures go to CloudWatch as lines in its embedded metric format, the record to the vault; an invocation whose drill has not
+The figures go to CloudWatch as lines in its embedded metric format, the record to the vault. An invocation whose drill has not
 passed fails, so that Lambda's own `Errors` shows it.
 """
 
@@ -46,7 +46,7 @@ FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and i
 class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fields of an event: options of `backstream drill`, with the same meaning. Durations are seconds or `30m`.
 
-    Of several `tables`, `due`: a table is drilled again once its last drill is so long ago; `within`: after that time without a
+    `due`: of several `tables`, drills the ones whose last drill is at least this long ago; `within`: after that time without a
     drill it is overdue.
     """
 
@@ -104,8 +104,8 @@ class _DrillRun:
     def drill_all(self, tables: Sequence[str]) -> dict[str, Any]:
         """Drills the tables that are due, the one whose last drill is longest ago first, and logs the standing of all.
 
-        After the first, a drill begins only in the first half of the time, so that a table that needs most of it fails because of
-        the backup and not because of the others. Raises Failed if a drill of this run has not passed.
+        After the first, a drill begins only in the first half of the time. So a table that needs most of it fails because of the
+        backup and not because of the others. Raises Failed if a drill of this run has not passed.
         """
         began = self._clock.now()
         last = {table: self._last(table) for table in tables}

@@ -69,8 +69,8 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     """Brings one batch into the replica. Returns `{"batchItemFailures":[{"itemIdentifier": SEQUENCE}]}` with the lowest failed
     number.
 
-    Raises an error (the whole batch is delivered again) if nothing can be done: variables that are missing or wrong, tables that do
-    not fit each other, a stream without whole items.
+    Raises an error if nothing can be done, so that the whole batch is delivered again. Variables are missing or wrong, tables do
+    not fit each other, or the stream has no whole items.
     """
     clock = SystemClock()
     left = invocation.seconds_for_batch(context)

@@ -1,9 +1,9 @@
 """A scheduled retention's Lambda handler: `backstream.apps.aws_retain.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the tables: `{"table": "flights"}`, or `{"tables": ["flights", "orders"]}`. Of each it removes the history that the
-catalog gives up (`backstream init --keep`). A table whose catalog says nothing of it is left alone, and the invocation fails. It
-takes them one after the other, beginning with another one each time. A fault in one does not stop the others. An invocation that
-Lambda ends in the middle leaves a vault that is right, and the next one goes on.
+The event names the tables: `{"table": "flights"}`, or `{"tables": ["flights", "orders"]}`. It removes each table's history that
+the catalog gives up (`backstream init --keep`). A table whose catalog says nothing of it is left alone, and the invocation fails.
+It takes them one after the other, beginning with another one each time. A fault in one does not stop the others. An invocation
+that Lambda ends in the middle leaves a vault that is right, and the next one goes on.
 """
 
 from __future__ import annotations

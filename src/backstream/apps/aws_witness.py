@@ -47,8 +47,8 @@ class WitnessEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
     """Checks one table's stream in the available time, and returns the witness's JSON; of several, under each table's name.
 
-    Raises UsageError for an invalid event, and the error that kept the witness from proving anything; of several tables, Failed
-    with the names of those of which nothing is proven. The log shows no item.
+    Raises UsageError for an invalid event, and the error that kept the witness from proving anything. For several tables it is
+    Failed, with the names of the tables for which nothing is proven. The log shows no item.
     """
     wanted = _wanted(event)
     tables = several.tables_of(wanted.table, wanted.tables, "witness", HINT)

@@ -203,8 +203,8 @@ def end_with(parent: int, folder: Path, clock: Clock) -> None:
 def tell_services() -> None:
     """Gives ministack the names of AWS's services.
 
-    Otherwise it reads the models of all 400 of them, 5 s of processor time, at the first request for a service that it does not
-    have: each `init` asks for Application Auto Scaling.
+    Otherwise it reads the models of all 400 of them, 5 s of processor time, at the first request for a service that it lacks.
+    Each `init` asks for Application Auto Scaling.
     """
     router = import_module("ministack.core.router")
     if hasattr(router, _NAMES):

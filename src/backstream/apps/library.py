@@ -110,8 +110,8 @@ class Vault:
     def create(self, *, object_lock: str | None = None, lock_days: int | None = None) -> str | None:
         """Create the vault's bucket (versioned, not public) or folder if it does not exist.
 
-        `object_lock`, `lock_days`: lock each new version of the bucket, `governance` or `compliance`, for so many days. Returns why
-        a bucket could not be closed to the public; None if it is closed, and for a folder. Raises Refused if the bucket has a
+        `object_lock`, `lock_days`: lock each new version of the bucket, `governance` or `compliance`, for this many days. Returns
+        why a bucket could not be closed to the public; None if it is closed, and for a folder. Raises Refused if the bucket has a
         stronger lock.
         """
         lock = object_locks.of_options(object_lock, lock_days)
@@ -154,7 +154,7 @@ class Vault:
         groups.check_name(name)
         found = Group(groups.FORMAT, name, "", tuple(dict.fromkeys(tables)), dict(tags or {}))
         if bool(found.tables) == bool(found.tags):
-            raise UsageError("a group of which tables?", hint="Name its tables, or give the tags that they carry.")
+            raise UsageError("a group needs tables", hint="Name its tables, or give the tags that they carry.")
         members(self._config, found)
         return groups.save(self._config.store, name, found.tables, found.tags, self._config.clock.now())
 
@@ -187,7 +187,7 @@ class Vault:
         if table is not None:
             naming.check_table_name(table)
         elif function is not None:
-            raise UsageError("a function of which table?", hint="Name the table too: backstream doctor TABLE --function NAME.")
+            raise UsageError("a function needs a table", hint="Name the table too: backstream doctor TABLE --function NAME.")
         found: Doctor = import_module(DOCTOR).look(self._config, table, function=function, write=write, tables=tables)
         return found
 

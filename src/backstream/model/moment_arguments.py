@@ -35,8 +35,8 @@ _HINT = (
 def parse(text: str, now: float) -> int:
     """The moment that `text` means, in epoch seconds. Fractions are dropped: a change made in second T belongs to the state at T.
 
-    `now`: epoch seconds. Raises UsageError for text that is not a moment, for a time without an offset (which would be a guess),
-    and for a local time that its zone does not have, or has twice.
+    `now`: epoch seconds. Raises UsageError for text that is not a moment, and for a time without an offset, which would be a
+    guess. Raises it for a local time that its zone does not have, or has twice.
     """
     seconds = _seconds(text.strip(), now)
     if not moment.is_known(seconds):

@@ -18,14 +18,15 @@ DAY = 86_400
 
 
 class LockMode(StrEnum):
-    """Who may remove a locked version before its time: in governance mode who has a right of its own, in compliance mode nobody."""
+    """The mode says who may remove a locked version before its time: in governance mode somebody with a special right, in
+    compliance mode nobody."""
 
     GOVERNANCE = "governance"
     COMPLIANCE = "compliance"
 
 
 class ObjectLock(msgspec.Struct, frozen=True):
-    """The default retention of a bucket: each new version is locked for so many days."""
+    """The default retention of a bucket: each new version is locked for this many days."""
 
     mode: LockMode
     days: int

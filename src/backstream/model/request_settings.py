@@ -59,7 +59,8 @@ class RequestSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     rows_class: str | None = None
 
     def over(self, other: RequestSettings) -> RequestSettings:
-        """Returns these, and for what is not set here the other's. An encryption is one thing: its key goes with it."""
+        """Returns these, with the other's value for each one that is not set here. An encryption is one thing: its key goes with
+        it."""
         encrypted = self if self.sse is not None else other
         return RequestSettings(
             sse=encrypted.sse,
@@ -140,7 +141,8 @@ def of_words(
     log_class: str | None = None,
     rows_class: str | None = None,
 ) -> RequestSettings:
-    """Returns the settings of somebody's words. A key of KMS alone asks for `aws:kms`. Raises UsageError for what cannot be."""
+    """Returns the settings of somebody's words. A key of KMS alone asks for `aws:kms`. Raises UsageError for an impossible
+    setting."""
     encryption = _encryption(sse) if sse else Encryption.KMS if kms_key else None
     found = RequestSettings(encryption, kms_key or None, bucket_key, requester_pays, log_class or None, rows_class or None)
     return found.check()

@@ -23,7 +23,7 @@ from backstream.operations.restore.targets.kept import UndoHead, UndoJournal
 def undo_restore(path: Path, asked: MigrationRequest, around: MigrationContext) -> Restored:
     """Puts back the rows that a restore in place deleted or overwrote, and deletes the rows that it created; writes only if `live`.
 
-    Raises UsageError if there is no such file; Refused if the live table is not the one that the restore wrote to, unless
+    Raises UsageError if there is no such file. Raises Refused if the live table is not the one that the restore wrote to, unless
     `around.into_another`, or if another process works on it.
     """
     standing = UndoJournal(path)

@@ -76,7 +76,7 @@ class TableState(Protocol):
     """The state of a table at a moment: for each item the entry that tells its state then, deletes included.
 
     An item's partition is `zlib.crc32(key) % partitions`, so that callers can cut a live table in the same way. `unreadable` names
-    the objects that could not be read, and foreign objects in the log: what they may hold is not in the state. `passed_over` names
+    the objects that could not be read, and foreign objects in the log; their contents are not in the state. `passed_over` names
     the unreadable objects of a base backup that an equally good one replaces. An entry's image is the image after its change.
 
     `names`: the name of every row object that the log speaks of up to the moment (after `read_on`, at any time), each with the time

@@ -115,7 +115,7 @@ class ObjectStore(Protocol):
         """Yields many objects as `get` returns them, each with its tag, in no order. One thread at a time may ask for the next.
 
         An object that cannot be read comes as the error that `get` would raise, and the others continue; an error from `wanted`
-        ends it. `wanted` is read in the caller's thread as there is room: no more than 64 objects are under way or wait to be
+        ends it. `wanted` is read in the caller's thread as there is room. No more than 64 objects are under way or wait to be
         yielded, and no more than 300 if some are to be tried again. Closing it early stops the requests under way and leaves
         nothing running.
         """
@@ -160,7 +160,7 @@ class ManyWrites(Protocol):
     def put_each(self, wanted: Iterable[tuple[Tag, NewObject]]) -> Written[Tag]:
         """Write each as by `ObjectStore.put`, with its tag: as they come, in no order; so no two of one name at a time.
 
-        An object that cannot be written comes as the error that `put` would raise, and the others go on: what is `Unavailable` is
+        An object that cannot be written comes as the error that `put` would raise, and the others go on. An `Unavailable` one is
         not waited for here, and may have been written. So may be what `AlreadyExists`: its metadata tells. `wanted` is taken as
         there is room. Closed early it breaks off what is under way.
         """
@@ -184,7 +184,7 @@ class VersionLock(msgspec.Struct, frozen=True):
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """The outcome of one removal: `lock` is None if the version does not exist any more, whoever removed it."""
+    """The outcome of one removal: `lock` is None if the version does not exist any more, no matter who removed it."""
 
     version: ObjectVersion
     lock: VersionLock | None = None
@@ -196,9 +196,9 @@ class VersionRemover(Protocol):
     def remove_each(self, wanted: Iterable[ObjectVersion]) -> Iterator[Removal]:
         """Removes versions, with a body or delete markers, and yields the outcome of each, in no order.
 
-        Many are removed by one request, and a request removes its versions in no order: whoever needs an order calls this again.
-        A locked version stays, and comes with its lock. Raises `AccessDenied` if versions may not be removed at all, and
-        `Unavailable` like `ObjectStore`; what was removed before stays removed, and the same call may be made again.
+        Many are removed by one request, and a request removes its versions in no order: a caller that needs an order calls this
+        again. A locked version stays, and comes with its lock. Raises `AccessDenied` if versions may not be removed at all, and
+        `Unavailable` like `ObjectStore`; versions that were removed before stay removed, and the same call may be made again.
         """
 
     def lock_of(self, version: ObjectVersion) -> VersionLock | None:

@@ -50,8 +50,8 @@ _REMOVED = "removed"
 DRAFTS = ".backstream-drafts"  # no name maps to a leading dot
 
 _HINTS = {
-    errno.ENOSPC: "The disk is full: make room and run it again; what was written before is whole.",
-    errno.EDQUOT: "The disk quota is used up: make room and run it again; what was written before is whole.",
+    errno.ENOSPC: "The disk is full: make room and run it again; everything written before is whole.",
+    errno.EDQUOT: "The disk quota is used up: make room and run it again; everything written before is whole.",
     errno.ENAMETOOLONG: "The folder's own path is too long for such a name: use one with a shorter path.",
     errno.EMFILE: "Too many open files: raise the limit (ulimit -n).",
 }

@@ -1,6 +1,6 @@
 """A store as one look sees it: each listing is made once, however often parts of it are asked for. For reports of one moment.
 
-Whoever looks like this sees no change between two of its listings. So it has to ask at the end whether anything has changed that
+This way no change is seen between two of its listings. So it has to ask at the end whether anything has changed that
 matters (`has_changed`), and to look anew if so.
 """
 
@@ -71,7 +71,7 @@ class OneLook(PassingStore):
         return self._once(self._versions, self._store.versions, prefix, after)
 
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
-        """Yields the versions of one name. Of an object in a folder of few, all of the folder is listed, once."""
+        """Yields the versions of one name. For an object in a folder of few, all of the folder is listed, once."""
         folder = name.rpartition("/")[0] + "/"
         if any(folder.startswith(each) for each in self._few):
             return (row for row in self.versions(folder) if row.name == name)

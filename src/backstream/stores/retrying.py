@@ -35,7 +35,7 @@ class RetryingStore:
     """Retries `Unavailable`, and nothing else, with full jitter.
 
     Each call may wait until `budget` seconds have passed since it began, or until `deadline()` (epoch seconds: a Lambda's last
-    moment) if that is sooner; then the last error is raised. A retried `put` or `delete` may leave the same version twice, when
+    moment) if that is sooner. Then the last error is raised. A retried `put` or `delete` may leave the same version twice, when
     only the first answer was lost; with `if_absent` the store below recognises its own write.
 
     A listing that breaks off is started again behind the last row that was handed out, with a new budget: its reader sees each row

@@ -123,10 +123,10 @@ def damage_of(store: ObjectStore, found: Newest) -> list[Damaged]:
     return [Damaged(f"{later_version(each)}: {LATER}") for each in later]
 
 
-LATER = "damage, a second version of what is written only once; the first version counts, and this one is not read"
+LATER = "damage, a second version of an object that is written only once; the first version counts, and this one is not read"
 
 
-PLANTED = "damage, a record of what is compacted that no compaction made; it is not read"
+PLANTED = "damage, a record of compacted objects that no compaction made; it is not read"
 
 
 def newest(store: ObjectStore, prefix: str, *, after: str = "") -> Iterator[Newest]:

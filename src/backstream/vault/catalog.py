@@ -105,7 +105,7 @@ class Catalog(msgspec.Struct, frozen=True):
     stream's.
     `adopted`: set if an older tool wrote here first; `key_order`: the order of the attributes in row objects' names. `former`: the
     streams that the table had before `stream_arn`; `lives`: each time that the table was deleted and created again, oldest first.
-    `ways`: every way in which changes were ever kept, oldest first; the last is this catalog's own. None in an older catalog.
+    `ways`: every way in which changes were ever kept, oldest first; the last is this catalog's own. It is None in an older catalog.
     `actor_attribute`: the path of the attribute in which an item names its last writer, None if there is none. `bucket_owner`: the
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None for
     none. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first. `forgotten`: the

@@ -1,4 +1,4 @@
-"""The schema of a table's typed columns: `_backstream/TABLE/columns.json`. What has a column keeps its name for ever."""
+"""The schema of a table's typed columns: `_backstream/TABLE/columns.json`. A column keeps its name for ever."""
 
 from __future__ import annotations
 

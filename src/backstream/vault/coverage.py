@@ -302,12 +302,12 @@ class Coverage:
         try:
             destination = self._destination()
             if destination is None:
-                return [], f"nobody looked into {url} for what Lambda gave up: what lies there is missing here"
+                return [], f"nobody looked into {url} for batches that Lambda gave up: the changes in it are missing here"
             return [destination.gap(each) for each in destination.waiting()], ""
         except BackstreamError as error:
             return (
                 [],
-                f"could not look into {url} for batches that Lambda gave up ({error.message}): what lies there is missing here",
+                f"could not look into {url} for batches that Lambda gave up ({error.message}): the changes in it are missing here",
             )
 
 

@@ -18,7 +18,7 @@ def new_id(base: str, erasure: str) -> str:
 
 
 def replaced(there: Collection[str], whole: Collection[str]) -> dict[str, str]:
-    """Returns those of `there` that were written anew, each with the newest one of `whole` that replaces it.
+    """Returns the ones of `there` that were written anew, each with the newest one of `whole` that replaces it.
 
     Ids of erasures are in the order of their times.
     """

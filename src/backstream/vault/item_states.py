@@ -1,6 +1,6 @@
 """Finds a few items' states at a moment in the log, reading backwards and no further than necessary.
 
-The log is the truth, not the listing of an item's versions: a version that was removed from the bucket is missing there, and a
+The log is the truth, not the listing of an item's versions. A version that was removed from the bucket is missing there, and a
 version that a crash left is in no segment. Reads a few frames of compacted sets, and the small segments between the item's last
 change and the moment. Reads the parts of a base backup only if no later change gives the item's state.
 """

@@ -23,7 +23,7 @@ def report(endpoint: str) -> None:
 def warning(endpoint: str) -> str:
     """Returns the warning."""
     return (
-        f"warning: requests to {endpoint} are not encrypted: whoever is between can read and change items. "
+        f"warning: requests to {endpoint} are not encrypted: anyone on the way can read and change items. "
         "Use https (AWS_ENDPOINT_URL*)."
     )
 

@@ -43,8 +43,8 @@ def over(
 ) -> int:
     """Runs a command for each selected table, one after the other, and returns the worst exit code.
 
-    One table, named by its name, is as ever: its own report, its own error. Of several, `--json` prints one array; a table that
-    raised an error before it had a report has `{"table", "error"}` in it.
+    One table, named by its name, is as ever: its own report, its own error. `--json` prints one array for several tables; a table
+    that raised an error before it had a report has `{"table", "error"}` in it.
     """
     if asked.single is not None:
         return run(asked.single) or 0
@@ -56,7 +56,7 @@ def over(
 
 
 def _told(name: str, run: Callable[[str], int | None], reports: Sequence[bytes] | None) -> int:
-    """Runs one, prints its error, and returns its exit code. `reports`: those of the array so far; None for people."""
+    """Runs one, prints its error, and returns its exit code. `reports`: the array's reports so far; None for people."""
     before = 0 if reports is None else len(reports)
     if reports is None:
         out.print(f"--- {name}", style="bold")

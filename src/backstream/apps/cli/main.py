@@ -125,7 +125,7 @@ def call(words: Sequence[str]) -> int:
         return 1  # who read our report has gone away
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours must still end with a word and a code
         _show_traceback(error, debug=debug)
-        hint = "This is a defect of Backstream: please report it, with what --debug shows."
+        hint = "This is a defect of Backstream: please report it, with the output of --debug."
         report("Defect", f"{type(error).__name__}: {error}", hint, 1)
         return 1
 

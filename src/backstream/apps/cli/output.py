@@ -103,7 +103,7 @@ _arrays: list[list[bytes]] = []  # the one that is being collected, if any
 
 @contextmanager
 def as_array() -> Iterator[Sequence[bytes]]:
-    """Prints the reports of several tables as one document: an array. What was done before a stop is in it.
+    """Prints the reports of several tables as one document: an array. It holds the work that was done before a stop.
 
     Yields the reports so far.
     """

@@ -193,7 +193,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def many(self) -> bool:
-        """True if there are so many tables that they share schedules, and the template holds their streams."""
+        """True if there are too many tables for schedules of their own, so that they share them and the template holds their
+        streams."""
         return len(self.tables) > MANY
 
     @property

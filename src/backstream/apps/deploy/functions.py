@@ -176,7 +176,7 @@ def _vault_variables(choices: Choices) -> dict[str, Value]:
 
 
 def _requests_variables(asked: RequestSettings) -> dict[str, Value]:
-    """Returns the variables of what the bucket's policy demands. The functions follow them whatever the catalog says."""
+    """Returns the variables that say what the bucket's policy demands. The functions follow them whatever the catalog says."""
     key: dict[str, Value] = {request_settings.KEY: text(Given("KmsKeyArn"))} if asked.kms_key is not None else {}
     return {**asked.variables(), **key}
 

@@ -26,7 +26,7 @@ Statement = Mapping[str, Value]
 
 
 class Tables(NamedTuple):
-    """The tables of a policy. `whole`: it names each of them; else it covers what belongs to any table."""
+    """The tables of a policy. `whole`: it names each of them; otherwise it covers the objects of any table."""
 
     targets: Sequence[Target]
     whole: bool = True
@@ -212,7 +212,7 @@ def _folders(choices: Choices, tables: Tables, *folders: str) -> list[Text]:
 
 
 def _all_rows(choices: Choices, tables: Tables) -> list[Text]:
-    """Returns the folders of the tables' rows: with many, those of any table whose name begins with the same character.
+    """Returns the folders of the tables' rows; with many, the folders of any table whose name begins with the same character.
 
     A name that begins with `_` is always whole, so that no pattern covers the vault's own folder `_backstream`.
     """

@@ -37,7 +37,7 @@ DURATION = Metric("", "Duration", "Milliseconds", "The duration.")
 
 
 def words() -> frozenset[str]:
-    """Returns the words in the environment. Raises UsageError for an unknown word."""
+    """Returns the setting in the environment. Raises UsageError for an unknown word."""
     given = frozenset(filter(None, (each.strip() for each in os.environ.get(VARIABLE, "").split(","))))
     if unknown := given - {PLAIN, KEYS}:
         raise UsageError(f"{VARIABLE} has {', '.join(sorted(unknown))}", hint=f"It may hold `{PLAIN}` and `{KEYS}`.")

@@ -148,7 +148,7 @@ def turnover_of(environment: Mapping[str, str]) -> Turnover | None:
     if role not in list(Role):
         raise UsageError(f"TurnoverRole is {role!r}", hint="It is BEFORE or AFTER.")
     if not at.isascii() or not at.isdigit():
-        raise UsageError(f"TurnoverAt is {at!r}", hint="It is a time in milliseconds since 1970, as 1795406400000.")
+        raise UsageError(f"TurnoverAt is {at!r}", hint="It is a time in milliseconds since 1970, e.g. 1795406400000.")
     return Turnover(Role(role), int(at))
 
 

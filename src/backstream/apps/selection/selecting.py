@@ -55,7 +55,7 @@ def group_of(config: Config, text: str) -> Group:
     second = moment_arguments.parse(at, config.clock.now()) if at_sign else None
     if config.keys.verifies:
         raise Refused(
-            f"the group {name} is not signed: whoever may write into the vault may change it",
+            f"the group {name} is not signed: anyone who may write into the vault may change it",
             hint="Where only signed objects are trusted, name the tables themselves.",
         )
     return groups.load(config.store, name, second)

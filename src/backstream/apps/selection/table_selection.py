@@ -11,8 +11,8 @@ from backstream.errors import UsageError
 class TableSelection:
     """A selection as it was written. Only one way of selecting is given; none: everything, where a command allows that.
 
-    `every`: all tables of the vault; `match`: patterns of names, any of which may match; `tags`: `KEY=VALUE`, all of which must be
-    there; `groups`: `NAME`, or `NAME@MOMENT` for a group as it was then.
+    `every`: all tables of the vault; `match`: patterns of names; one of them has to match; `tags`: `KEY=VALUE`; all of them must
+    be there; `groups`: `NAME`, or `NAME@MOMENT` for a group as it was then.
     """
 
     names: tuple[str, ...] = ()

@@ -41,8 +41,9 @@ class Erasing:
 
         `keys` and those in `keys_file`, one a line, or `partition` (a value of the hash key), or `tenant` select them. `reason`:
         kept in the record. `forget_future`: changes that arrive later are discarded; otherwise they are new. `files`: resume and
-        undo files of this table, from which they are taken out too. What locks keep, and what could not be searched, is named; the
-        same call goes on with it, and with any erasure that was interrupted. Raises NotFound if nothing is selected.
+        undo files of this table, from which they are taken out too. Versions that locks keep, and objects that could not be
+        searched, are named. The same call resumes there, and finishes any erasure that was interrupted. Raises NotFound if
+        nothing is selected.
         """
         config = self._config
         vault = config.verified(self._name)

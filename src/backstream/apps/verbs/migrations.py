@@ -155,7 +155,7 @@ class Migrating:
         if reading.snapshot is not None:
             return self._over_files(script, reading.snapshot.rstrip("/"), reading.files or FileOptions(), around, schema)
         if around.vault is None:
-            raise Refused(f"there is no vault of {self._name}: what it was at a moment is not known", hint="Give --vault URL.")
+            raise Refused(f"there is no vault of {self._name}: its state at a moment is not known", hint="Give --vault URL.")
         second = second_of(reading.at or "", around.clock.now(), around.vault)
         surroundings = RestoreContext(self._table, around.clock, around.folder, memory=self._config.memory)
         source = migrations.of_moment(around.vault, second, around.table, surroundings, allow_gap=reading.allow_gap)

@@ -1,4 +1,4 @@
-"""The options of a restore that are the same for one table, for several, and for what holds a table besides a vault."""
+"""The options of a restore that are the same for one table, for several, and for other sources than a vault."""
 
 from __future__ import annotations
 

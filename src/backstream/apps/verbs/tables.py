@@ -60,7 +60,7 @@ def diff(
     here = Config()
     there = here if place is None else here.elsewhere(place)
     if (table2 is None) == (from_file is None):
-        raise UsageError("compare with what?", hint="Name TABLE2, or give --from-file PATH.")
+        raise UsageError("nothing to compare with", hint="Name TABLE2, or give --from-file PATH.")
     if from_file is not None and (repair or place is not None):
         raise UsageError("files are only compared", hint="`restore --from-file --in-place` makes a table like them.")
     if from_file is not None:

@@ -226,7 +226,7 @@ class Together:
     ) -> RevertedTogether:
         """Undoes the selected changes of one window in all tables. Every plan is made before the first write.
 
-        If any table refuses, one error says so, and nothing is touched. A table of which the selection matches nothing is noted.
+        If any table refuses, one error says so, and nothing is touched. A table in which the selection matches nothing is noted.
         `ask` receives the plan of all; `expect_deletes`: of each table. For the other options see `TableBackup.revert`.
         """
         now = self._config.clock.now()

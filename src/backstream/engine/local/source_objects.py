@@ -84,7 +84,7 @@ def _of_log(one: SourceObject, header: SegmentHeader, body: bytes, received: flo
 class SourceReading(msgspec.Struct, frozen=True):
     """The outcome of reading some objects: how many entries they hold, and those that cannot be read, each with why.
 
-    `runs`, `links`: those of the segments among them.
+    `runs`, `links`: the ones that belong to segments among them.
     """
 
     entries: int

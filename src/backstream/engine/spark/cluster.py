@@ -189,5 +189,5 @@ class Cluster:
 
 
 def _end_of(log: Path) -> str:
-    """Returns the last lines of what Java said."""
+    """Returns the last lines of Java's output."""
     return "Java said: " + log.read_text(errors="replace")[-LOG_END:].strip()

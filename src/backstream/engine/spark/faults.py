@@ -1,4 +1,4 @@
-"""Spark's errors in the words of this tool: what happened, to what, and the next step."""
+"""Spark's errors as errors of this tool. Each says what happened, to what, and the next step."""
 
 from __future__ import annotations
 

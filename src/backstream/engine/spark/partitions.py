@@ -34,7 +34,7 @@ _nothing = heads_decoder(type(None))
 
 
 def buckets_for(rows: int, size: int) -> int:
-    """Returns the number of buckets for so many entries in objects of so many bytes: one bucket's items fit in memory."""
+    """Returns the number of buckets for these numbers of entries and bytes: one bucket's items fit in memory."""
     return max(1, min(MOST_BUCKETS, max(-(-rows // BUCKET_ROWS), -(-size // BUCKET_BYTES))))
 
 
@@ -119,7 +119,7 @@ class SparkPartitions:
             first += beside
 
     def broken(self, evidence: ChainEvidence, proven: int, erasures: Erasures) -> Iterator[BrokenChain]:
-        """See the protocol. Executors know of no erasure: what comes before one is left out here."""
+        """See the protocol. Executors know of no erasure: lines from before one are left out here."""
         together = self._together * 4
         for first in range(0, self.partitions, together):
             found = self._run(tasks.Breaking(evidence, proven), range(first, min(first + together, self.partitions)))

@@ -1,9 +1,9 @@
 """Attributes the changes of one item to calls, with an answer only if no other call fits.
 
-A call and its change are stamped by two hosts, both in whole seconds, which may differ by one or two: a call fits a change whose
-second is at most `TOLERANCE` away. Within that, the order of two calls says nothing about the order of two changes. So the call of
-a change is certain only if one fitting call is left: no other one fits, or the others are the only ones that fit other changes. See
-docs/notes/0029-who-made-a-change.md.
+A call and its change are stamped by two hosts, both in whole seconds, which may differ by one or two. A call fits a change whose
+second is at most `TOLERANCE` away. Within that, the order of two calls says nothing about the order of two changes. So the call
+of a change is certain only if one fitting call is left: no other one fits, or the others are the only ones that fit other
+changes. See docs/notes/0029-who-made-a-change.md.
 """
 
 from __future__ import annotations

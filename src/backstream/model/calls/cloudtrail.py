@@ -50,7 +50,8 @@ class CallerIdentity(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def actor(self) -> str:
-        """The name to show: the ARN, else the service, else the principal's id. Empty where the event has none of them."""
+        """The name to show: the ARN, or the service, or the principal's id, whichever comes first. Empty where the event has none
+        of them."""
         return self.arn or self.invoked_by or self.principal_id
 
     @property

@@ -158,8 +158,8 @@ def made_within(record: Mapping[str, Any]) -> tuple[int, int] | None:
 def _sequence(found: _Data, micros: int, data: bytes) -> str:
     """Returns a number that orders by time and is equal for every duplicate of a change: see docs/notes/0014.
 
-    Within one microsecond (or millisecond, if the record has no better time) an item's INSERT comes before its MODIFY, and its
-    MODIFY before its REMOVE; the event's ID decides the rest. A number that the record has itself decides everything.
+    Within one microsecond an item's INSERT comes before its MODIFY, and its MODIFY before its REMOVE; the event's ID decides the
+    rest. It is a millisecond if the record has no better time. A number that the record has itself decides everything.
     """
     own = found.body.sequence
     if own is not None and own.isascii() and own.isdigit():

@@ -137,7 +137,7 @@ def undone_steps(
     `steps`: all changes of the item in the window, oldest first; `chosen`: True for each one to undo. If all are chosen, it is
     `undone` from the first one's old state to the last one's new state.
 
-    A second run finds nothing to do: an item is UNCHANGED if it already has the state that undoing them at the window's end would
+    A second run finds nothing to do. An item is UNCHANGED if it already has the state that undoing them at the window's end would
     have left, apart from later changes of others.
     """
     if all(chosen):

@@ -1,7 +1,7 @@
 """Names of typed columns: ASCII, unique without regard to case, made from attributes' names.
 
 Engines merge names that differ only in case, and read a dot as a path. So a name is letters, digits and `_`, with the type at its
-end (`status_s`), and with a part of the attribute's SHA-256 where letters alone would not tell two attributes apart.
+end (`status_s`). It has a part of the attribute's SHA-256 where letters alone would not tell two attributes apart.
 """
 
 from __future__ import annotations

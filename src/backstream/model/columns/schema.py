@@ -56,7 +56,7 @@ class ColumnSchema(msgspec.Struct, frozen=True, dict=True):
     def with_kinds(self, kinds: Iterable[Kind]) -> ColumnSchema:
         """Returns the schema with a column for each of these attributes and types, as far as there is room.
 
-        What has a column keeps it. New ones come in the order of `kinds`.
+        An attribute that has a column keeps it. New ones come in the order of `kinds`.
         """
         return self._with((attribute, kind, None) for attribute, kind in kinds if (attribute, kind) not in self.by_kind)
 

@@ -1,8 +1,8 @@
 """Names an item's object in the rows layout: `TABLE/ID` or `TABLE/TENANT/ID`. One pair of functions makes and parses names.
 
 ID is the sha256 or md5, in hex, of the canonical key, or the key itself in plain text (`HASH | RANGE`). Plain text that would be
-ambiguous or illegal is escaped with percent signs, so that it can be read back: `%`, `/`, `|`, control characters, and the names
-`.` and `..`. A name that would be too long is replaced by its hash, and marked so.
+ambiguous or illegal is escaped with percent signs, so that it can be read back. That is `%`, `/`, `|`, control characters, and
+the names `.` and `..`. A name that would be too long is replaced by its hash, and marked so.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ def differences(known: TableSettings, seen: TableSettings) -> list[str]:
     """Returns the differences that are worth another version of the catalog: `["tags: team added", "time to live: none ->
     expires"]`.
 
-    A part that is unknown in `seen` does not differ: a reader without the permission has no news, and two readers that see
-    different parts would otherwise take turns for ever. A part that is no longer unknown is news, even if it is unchanged.
+    A part that is unknown in `seen` does not differ: a reader without the permission has no news. Two readers that see different
+    parts would otherwise take turns for ever. A part that is no longer unknown is news, even if it is unchanged.
     """
     words = _table_changes(known, seen)
     for part, name in PARTS.items():

@@ -1,7 +1,7 @@
 """Lists the errors that decoders raise for invalid bytes, so that such bytes are reported and nothing else stops.
 
-msgspec raises more than its own errors: RecursionError for a value that is nested too deep, anywhere in the text, and Python's own
-ValueError and OverflowError for numbers of thousands of digits.
+msgspec raises more than its own errors. It raises RecursionError for a value that is nested too deep, anywhere in the text, and
+Python's own ValueError and OverflowError for numbers of thousands of digits.
 """
 
 from __future__ import annotations

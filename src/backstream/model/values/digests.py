@@ -1,8 +1,8 @@
 """The digest of an item's state: equal for equal states, however their JSON is written.
 
 Two states are equal by the rule of `wire.same_state`: numbers by value, sets and attributes in any order, the rest exactly. The
-digest is the beginning of the SHA-256 of the state's canonical form: JSON without spaces, the names in each map sorted, numbers in
-plain notation, the members of a set sorted.
+digest is the beginning of the SHA-256 of the state's canonical form. That is JSON without spaces, the names in each map sorted,
+numbers in plain notation, the members of a set sorted.
 """
 
 from __future__ import annotations

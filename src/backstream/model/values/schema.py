@@ -1,7 +1,7 @@
 """A table's key schema, and the one canonical form of an item's key.
 
-One item has one canonical key, in whatever order a source gives the key attributes, and however it writes their numbers: its
-attributes in key-schema order, numbers in DynamoDB's plain notation, compact JSON. Names, grouping and comparison all use it.
+One item has one canonical key, in whatever order a source gives the key attributes, and however it writes their numbers. It has
+its attributes in key-schema order, numbers in DynamoDB's plain notation, compact JSON. Names, grouping and comparison all use it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`dump`: copies a table's items by a parallel scan, as lines of DynamoDB JSON, and nothing else.
 
-It needs no stream and no vault, so it does not show a single moment: an item that changes while the table is read is in it as it
+It needs no stream and no vault, so it does not show a single moment. An item that changes while the table is read is in it as it
 was before or after. A stopped dump leaves parts without a manifest, which nothing takes for a dump.
 """
 

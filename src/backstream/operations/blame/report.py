@@ -128,7 +128,7 @@ def _judged(made: Made, actor: str | None, verdict: AttributionVerdict, evidence
     if evidence.settles(made.second):
         return Outcome.NONE, None, "no call fits: data events of the table were off, or leave out calls of this kind"
     if not evidence.whole and evidence.delivered is not None and evidence.delivered >= made.second + TOLERANCE + DELIVERY:
-        return Outcome.UNDELIVERED, None, "no call fits in what could be read"
+        return Outcome.UNDELIVERED, None, "no call fits among the events that could be read"
     return Outcome.UNDELIVERED, None, _undelivered(made, evidence)
 
 

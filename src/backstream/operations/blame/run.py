@@ -77,8 +77,8 @@ def blame(
 ) -> Blamed:
     """Finds the call that made each change of a window. `each` receives the findings in the order of the changes' time.
 
-    Raises UsageError, OutsideWindow, GapInTheWay if the window is invalid or not known; Refused if the files belong to another
-    account; NotFound if there are no files or no events of the table. Nothing is written before all files are read.
+    Raises UsageError, OutsideWindow, GapInTheWay if the window is invalid or not known. Raises Refused if the files belong to
+    another account, and NotFound if there are no files or no events of the table. Nothing is written before all files are read.
     """
     began = around.clock.now()
     sure = check(vault, asked.span, vault.window(began), began, allow_gap=asked.allow_gap or asked.whole)

@@ -1,8 +1,8 @@
 """Controls the speed of writing: as fast as the table accepts, and no faster than requested.
 
 `Congestion` decides the number of calls under way, as TCP does for packets: one more with each round that succeeds, half as many
-when the table throttles (additive increase, multiplicative decrease converges, and is fair to other writers). `Gate` makes threads
-keep to it, `Pace` to a number of units a second.
+when the table throttles. Additive increase with multiplicative decrease converges, and is fair to other writers. `Gate` makes
+threads keep to it, `Pace` to a number of units a second.
 """
 
 from __future__ import annotations

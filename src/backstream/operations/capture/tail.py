@@ -1,6 +1,6 @@
 """`tail`: follows a table's stream into the vault. It is safe to stop, kill and repeat: the log holds the position to go on from.
 
-A stream is a tree of shards; a child is read only after its parent has been read to its end and is durable, so one item's changes
+A stream is a tree of shards; a child is read only after its parent has been read to its end and is durable. So one item's changes
 come in order. After a kill, records are read again from the last durable segment on, and written again without effect.
 """
 
@@ -213,7 +213,10 @@ class Tail:
         self._lacking.add(shard)
         if self._waited_for(shard) and shard not in self._told:
             self._told.add(shard)
-            claim, which = self._done[shard].claim, "only a part of what follows it" if children else "no shard that follows it"
+            claim, which = (
+                self._done[shard].claim,
+                "only a part of the shards that follow it" if children else "no shard that follows it",
+            )
             until = "nothing" if claim is None else f"nothing later than {moment.iso(claim)}"
             self._parts.notice(f"{shard} has ended, and {which} is listed: until it is, {until} is claimed")
 

@@ -1,8 +1,8 @@
 """The witness: a second reader of a table's stream. It checks each record against the log, and leaves a watermark.
 
-A function does not learn what it did not receive. The witness reads the shards themselves, from the last position to their tips,
-writes the records that the log lacks, and then states the second up to which everything is in the vault. Two at once, or one beside
-a tail, are merely wasteful. Killed at any request, it has claimed nothing that was not durable: the watermark comes last.
+A function does not learn what it did not receive. The witness reads the shards themselves, from the last position to their tips.
+It writes the records that the log lacks, and then states the second up to which everything is in the vault. Two at once, or one
+beside a tail, are merely wasteful. Killed at any request, it has claimed nothing that was not durable: the watermark comes last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`diff`: compares one live table with another, in both directions, and makes the other like the first on request.
 
-Both are read by parallel scans. Each item's key and a fingerprint of 16 bytes are put on disk, cut by the hash of the key, so that
-one partition at a time is compared in memory. If fingerprints differ, the item is only a suspect: it is fetched from both tables,
+Both are read by parallel scans. Each item's key and a fingerprint of 16 bytes are put on disk, cut by the hash of the key. So one
+partition at a time is compared in memory. If fingerprints differ, the item is only a suspect: it is fetched from both tables,
 compared by value, and looked at again: see `recheck`.
 
 A repair looks once more at both. An item that still differs in the same way is written into the other table, on condition that the

@@ -98,7 +98,7 @@ def until_still(
     for _ in range(LOOKS):
         if not suspects.count:
             break
-        progress.phase(f"{suspects.count:,} {what} differ: waiting for what is on its way", None)
+        progress.phase(f"{suspects.count:,} {what} differ: waiting for changes that are on their way", None)
         clock.sleep(patience / LOOKS)
         before, suspects = suspects, again(suspects)
         before.close()

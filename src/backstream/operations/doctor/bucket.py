@@ -175,7 +175,7 @@ def _several(value: Any) -> list[Any]:
 def _lock(bucket: BucketSettings) -> Check:
     found = bucket.object_lock()
     if not object_lock.is_on(found):
-        return ok("Object Lock", "off: whoever may delete versions can delete the backup")
+        return ok("Object Lock", "off: anyone with the right to delete versions can delete the backup")
     kept = object_lock.of_bucket(found)
     return ok("Object Lock", "on, without a default retention" if kept is None else f"on, {kept}")
 

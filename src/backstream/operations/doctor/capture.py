@@ -183,4 +183,4 @@ def _reach(patient: DoctorContext, known: Status) -> Check:
 
 def _kept(bucket: BucketSettings | None, prefix: str) -> str:
     days = None if bucket is None else lifecycle.keeps_days(prefix, bucket.lifecycle())
-    return "what is old stays for good" if days is None else f"old versions stay {days} days"
+    return "old objects stay for good" if days is None else f"old versions stay {days} days"

@@ -202,7 +202,10 @@ def _signatures(name: str, function: Described, catalog: Catalog) -> Check:
         return warning(what, found, f"backstream init {catalog.table} --sign {own}")
     mend = _configure(name, function, variable, wanted if wanted.startswith("kms:") else "kms:ARN")
     if not own and wanted.startswith("kms:"):
-        found = f"{variable} is not set: it signs with {wanted} as long as the catalog says so, which whoever writes it can change"
+        found = (
+            f"{variable} is not set: it signs with {wanted} as long as the catalog says so, "
+            "and anyone who may write the catalog can change that"
+        )
         return warning(what, found, mend)
     refused = "a restore with --verify-key refuses what it keeps"
     return wrong(what, f"{variable} is {own or 'not set'}, and the catalog names {wanted}: {refused}", mend)

@@ -27,7 +27,7 @@ def _endpoints(patient: DoctorContext) -> Check:
     exposed = [name for name, url in endpoints.items() if is_exposed(url)]
     if not exposed:
         return ok("endpoints", found)
-    found = f"{found}: requests to {' and '.join(exposed)} are not encrypted; whoever is between can read and change items"
+    found = f"{found}: requests to {' and '.join(exposed)} are not encrypted; anyone on the way can read and change items"
     return warning("endpoints", found, "Use https in AWS_ENDPOINT_URL*.")
 
 

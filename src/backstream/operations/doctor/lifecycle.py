@@ -69,7 +69,7 @@ def _of_transitions(rule: Described, name: str, mend: str) -> Iterator[Check]:
     if moved := _frozen(rule.get("Transitions")):
         yield wrong(NAME, f"{name} moves objects to {moved}: restores fail until each has been thawed, for hours", mend)
     if moved := _frozen(rule.get("NoncurrentVersionTransitions")):
-        yield warning(NAME, f"{name} moves old versions to {moved}: what is older has to be thawed before it is restored", mend)
+        yield warning(NAME, f"{name} moves old versions to {moved}: older ones have to be thawed before they are restored", mend)
 
 
 def _frozen(transitions: Any) -> str:

@@ -130,10 +130,10 @@ def _same(vault: TableVault, facts: TableFacts) -> Check:
         return wrong(name, f"the table's key is {_key(facts.schema)}, the vault's {_key(catalog.key_schema)}: it is another table")
     if catalog.table_id != facts.table_id:
         return wrong(
-            name, "the table was deleted and created again: what came between is a gap", f"{tail}  # records it, and goes on"
+            name, "the table was deleted and created again: the changes between are a gap", f"{tail}  # records it, and goes on"
         )
     if facts.stream_enabled and catalog.stream_arn != facts.stream_arn:
-        found = f"the stream was replaced at {stream_label(facts.stream_arn or '')}: what came between is a gap"
+        found = f"the stream was replaced at {stream_label(facts.stream_arn or '')}: the changes between are a gap"
         return wrong(name, found, f"{tail}  # records it, and follows the new one")
     return ok(name, f"{catalog.layout} layout, names {catalog.naming}, of this table and its stream")
 

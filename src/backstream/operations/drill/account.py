@@ -26,7 +26,7 @@ def kind_of(expected: bytes | None, found: bytes | None) -> DrillDifference | No
 class DrillCounts:
     """Counts differences as they come. `whys`: by key, why the restore left a row out.
 
-    `differences`: wrong rows, each once: a row that is wrong in the scratch table is not checked further, and the keys of rows that
+    `differences`: wrong rows, each once. A row that is wrong in the scratch table is not checked further. The keys of rows that
     are wrong by their histories, which are few, are remembered.
     """
 

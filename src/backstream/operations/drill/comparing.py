@@ -1,7 +1,7 @@
 """Compares a restored scratch table, the live table and items' histories with the vault's state at the moment.
 
 The whole vault is read again for it, because the result of the restore is what must be proven. A row of the live table may have
-changed since the moment, and the change may be on its way into the vault. So a live row that differs is only a suspect: it is
+changed since the moment, and the change may be on its way into the vault. So a live row that differs is only a suspect. It is
 looked at again, on both sides, until the vault knows of a change after the moment, or `patience` has passed.
 """
 

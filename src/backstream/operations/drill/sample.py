@@ -16,7 +16,7 @@ class Sample:
         self._heap: list[tuple[int, bytes, bytes]] = []  # the greatest hash on top
 
     def offer(self, key: bytes, image: bytes) -> None:
-        """Offers a row, by its canonical key, and its image."""
+        """Offers a row (its canonical key) and its image."""
         place = -int.from_bytes(hashlib.sha256(self._drill + key).digest()[:8], "big")
         if len(self._heap) < self._size:
             heapq.heappush(self._heap, (place, key, image))

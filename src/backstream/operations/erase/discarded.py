@@ -1,4 +1,4 @@
-"""The on-failure destination: what was redriven is removed for good where it holds the subject; what still waits is named."""
+"""The on-failure destination. Redriven batches that hold the subject are removed for good; batches that still wait are named."""
 
 from __future__ import annotations
 

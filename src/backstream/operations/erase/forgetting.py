@@ -1,4 +1,4 @@
-"""What an erasure with `--forget-future` says to writers: the salted hashes by which they know the changes to discard."""
+"""An erasure with `--forget-future` gives writers the salted hashes by which they know the changes to discard."""
 
 from __future__ import annotations
 

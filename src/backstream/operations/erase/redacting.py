@@ -19,7 +19,7 @@ class Redactor:
         self._subject = subject
 
     def without(self, value: Any, depth: int = 0) -> Any:
-        """Returns a value in which the subject is nowhere: what was about it is left out of lists, and null elsewhere."""
+        """Returns a value in which the subject is nowhere: parts about it are left out of lists, and null elsewhere."""
         if not self._is_in(value) or depth > DEEPEST:
             return value if depth <= DEEPEST else None
         if isinstance(value, dict):

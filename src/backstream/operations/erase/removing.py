@@ -1,4 +1,4 @@
-"""Removes versions for good, and keeps account of what was removed and of what a lock keeps."""
+"""Removes versions for good, and keeps account of the removed ones and of those that a lock keeps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Removing:
                 self._locks[each.version.name, each.version.version] = each.lock
 
     def clear_markers(self, prefix: str) -> None:
-        """Removes the delete markers of objects that nothing else is left of, among those of which something was removed."""
+        """Removes the delete markers of objects if a version of theirs was removed and nothing else of them is left."""
         rows = self._store.versions(prefix)
         for name, of_name in groupby(rows, key=lambda row: row.name):
             left = list(of_name)

@@ -36,8 +36,8 @@ OpenVault = Callable[[], TableVault]
 def erase(open_vault: OpenVault, request: EraseRequest, around: EraseContext) -> Erased:
     """Removes a subject's items from all of a table's history. An interrupted erasure of the table is finished with it.
 
-    `open_vault`: opens the table's vault as it is now. Raises NotFound if nothing is selected and nothing was interrupted. What
-    locks keep, and what could not be searched, is named in the answer: then the erasure is not finished.
+    `open_vault`: opens the table's vault as it is now. Raises NotFound if nothing is selected and nothing was interrupted.
+    Versions that locks keep, and objects that could not be searched, are named in the answer: then the erasure is not finished.
     """
     request.check()
     return _Erasing(open_vault, request, around).run()
@@ -84,7 +84,7 @@ class _Erasing:
     # --- the record ---
 
     def _erasure(self, vault: TableVault, found: dict[bytes, list[Entry]], known: Subject) -> Erasure | None:
-        """Returns the record of what is not in an unfinished erasure already; None if all of it is."""
+        """Returns the record of the items that are not in an unfinished erasure already; None if all of them are."""
         future = forgetting.Future(vault, self._request)
         keys = {**{key: list[Entry]() for key in future.keys}, **found}
         if not future.is_new and all(known.has(key, entry) for key, entries in found.items() for entry in entries):

@@ -1,4 +1,4 @@
-"""The manifest of an export, `_export.json`: what the files are, whose they are, and their digests. It comes last.
+"""The manifest of an export, `_export.json`. It tells the files, their table, and their digests. It comes last.
 
 Names that begin with `_` are no data to Athena, Trino and Spark. An export without a manifest is not whole.
 """

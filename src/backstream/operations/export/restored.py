@@ -38,9 +38,9 @@ LIMITS = "from an export: it holds items and the key schema, no other settings, 
 def restore_export(place: Files, table: str, request: RestoreRequest, around: RestoreContext, engines: Engines) -> Restored:
     """Restores the items of an exported state. The request's moment is the export's.
 
-    Raises NotFound or Damaged if it is not an export, or a file of it is not the one that was written; UsageError if it holds
-    changes, or another table; Refused if items were left out when it was made, unless the request allows a gap; and the errors of
-    `restore`.
+    Raises NotFound or Damaged if it is not an export, or a file of it is not the one that was written. Raises UsageError if it
+    holds changes, or another table. Raises Refused if items were left out when it was made, unless the request allows a gap; and
+    the errors of `restore`.
     """
     found = manifests.read(place)
     _check(place, found, table, request)

@@ -138,8 +138,8 @@ def by_older_tool(at: int, window: Window) -> bool:
 def surely_absent(then: Entry | None, at: int, window: Window, lost: Sequence[KnownGap]) -> bool:
     """True if an item outside of the vault's state at a proven moment did not exist then, so that a live one may be deleted.
 
-    `then`: its newest change up to the moment, a delete, or None; `lost`: the times of unreadable objects. A row that the vault
-    does not know did not exist only if the vault is known to know all rows; a deleted one may have come back in a gap.
+    `then`: its newest change up to the moment, a delete, or None; `lost`: the times of unreadable objects. An unknown row did not
+    exist only if the vault is known to know all rows; a deleted one may have come back in a gap.
     """
     holes = [*window.gaps_before(at), *lost]
     if then is None:

@@ -1,4 +1,4 @@
-"""Every change of the log from a second on: one iterator for whoever reads the whole of it."""
+"""Every change of the log from a second on: one iterator for all who read the whole of it."""
 
 from __future__ import annotations
 

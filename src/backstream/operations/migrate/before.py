@@ -40,7 +40,7 @@ class Before:
             return self._images[noted.key]
         raise Failed(
             f"the vault does not hold it as it was before the migration, which began at {moment.iso(self._began)}: "
-            f"`backstream tail {self._vault.catalog.table} --until-caught-up` makes sure of what is still on its way"
+            f"`backstream tail {self._vault.catalog.table} --until-caught-up` makes sure of changes that are still on their way"
         )
 
     def _keep(self, entries: Iterable[tuple[bytes, Entry]]) -> None:

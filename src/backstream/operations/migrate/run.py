@@ -59,9 +59,9 @@ def migrate(
 ) -> Migrated:
     """Runs a script over every item. Without `live` nothing is written.
 
-    `rehearsal`: the same work. It is run first, without writing, so that a script that cannot do all of it fails before anything is
-    changed. Raises Refused if the vault could not undo it; ScriptFailed, naming the item, if the script raises or returns nonsense:
-    the items written by then stay, are counted, and the migration can be resumed.
+    `rehearsal`: the same work. It is run first, without writing, so that a script that cannot do all of it fails before anything
+    is changed. Raises Refused if the vault could not undo it. Raises ScriptFailed, naming the item, if the script raises or
+    returns nonsense: the items written by then stay, are counted, and the migration can be resumed.
     """
     head = MigrationHead(
         migration=private_files.token(),
@@ -108,9 +108,7 @@ def resume(path: Path, work: MigrationRun, asked: MigrationRequest, around: Migr
     account = MigrationCounts(standing.head, work.source.name, asked, around)
     account.already = standing.done
     if standing.head.digest != work.script.digest:
-        account.warnings.append(
-            f"{work.script.path} has changed since the migration began: what is left is done by what it says now"
-        )
+        account.warnings.append(f"{work.script.path} has changed since the migration began: the rest is done by its present text")
     try:
         settle_open(standing, journal, account, around)
     except BaseException:

@@ -100,7 +100,9 @@ def _known(state: StateFile, around: Replicating, label: str, tables: Pair, *, c
     anew = now - DAY + RETENTION_SLACK  # the stream lets go of more while its shards are asked for, one after the other
     if before is None or before.known is None:
         if not copies:
-            old = f"this replica is new: what has not changed in {tables.source.name} within the stream's day is not looked at"
+            old = (
+                f"this replica is new: items that have not changed in {tables.source.name} within the stream's day is not looked at"
+            )
             around.notice(f"{old}. --copy brings it; {_whole(tables)}")
         return anew, 0
     why = ""

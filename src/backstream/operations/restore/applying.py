@@ -35,7 +35,7 @@ Decided = tuple[RowState, bytes | BackstreamError | None]
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """All that a pass needs: what was checked and read before anything is touched. `tally`: None where no rows are deleted."""
+    """Everything that a pass needs, checked and read before anything is touched. `tally`: None where no rows are deleted."""
 
     job: RestoreJob
     target: RestoreTarget
@@ -239,7 +239,7 @@ class Pass:
             self._left.leave(key, left.reason)
 
     def report(self, outcome: TargetOutcome, *, dry_run: bool) -> Restored:
-        """Returns the report of what was done, or would be."""
+        """Returns the report of the rows that were written, or would be."""
         for key in () if self._request.keys_of_others else self._never_seen:
             self._left.name(Failure(key.decode(), NEVER_SEEN))
         tally, named, request = self._prepared.tally, self._prepared.named, self._request

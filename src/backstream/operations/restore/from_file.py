@@ -72,9 +72,9 @@ def restore_held(
 ) -> Restored:
     """Restores the items in files. The request's moment is the files' own.
 
-    Raises UsageError if nothing tells the table's keys; Damaged if a file cannot be read; Refused if something is missing, unless
-    the request allows a gap, or if the files are another table's; and the errors of `restore`. Items that could not be restored are
-    in `failures` of the answer. A second run does no harm.
+    Raises UsageError if nothing tells the table's keys, and Damaged if a file cannot be read. Raises Refused if something is
+    missing, unless the request allows a gap, or if the files are another table's; and the errors of `restore`. Items that could
+    not be restored are in `failures` of the answer. A second run does no harm.
     """
     facts = held.facts
     _check_table(held, table, request)

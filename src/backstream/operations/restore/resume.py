@@ -1,4 +1,4 @@
-"""`restore --resume`: goes on with a restore that was interrupted, or that left something undone."""
+"""`restore --resume`: resumes a restore that was interrupted, or that left something undone."""
 
 from __future__ import annotations
 

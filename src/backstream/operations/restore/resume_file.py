@@ -84,7 +84,7 @@ class NamedFailures:
 
 
 class Leftovers(NamedFailures):
-    """Collects failures as they come, and keeps the file of a restore that can be gone on with. `path`: None for no file at all.
+    """Collects failures as they come, and keeps the file of a restore that can be resumed. `path`: None for no file at all.
 
     The file is durable before the first write; it is deleted when everything is done. `finished` is called just before that, so
     that who keeps an account of several restores never takes one that is done for one that was not begun.

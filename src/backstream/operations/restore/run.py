@@ -90,7 +90,7 @@ class PreparedRestore:
         restore: str | None = None,
         finished: Callable[[], None] = lambda: None,
     ) -> None:
-        """`left`: the file of an earlier restore that is gone on with. `restore`, `finished`: see `prepare`."""
+        """`left`: the file of an earlier restore that is resumed. `restore`, `finished`: see `prepare`."""
         self._job = job
         self._began = job.around.clock.now()
         self._window = job.vault.window(self._began)
@@ -107,7 +107,7 @@ class PreparedRestore:
         return self._job.request.dry_run
 
     def _new_file(self, restore_id: str, finished: Callable[[], None]) -> Leftovers:
-        """Returns the account of what is left: a new file, if the target can be resumed."""
+        """Returns the account of the rows that are left: a new file, if the target can be resumed."""
         request, target = self._job.request, self._target
         head = ResumeHead(
             restore=restore_id,
@@ -154,7 +154,7 @@ class PreparedRestore:
         return lost_changes.lost_between(self._job.vault, key, then, first, self._window, self._began)
 
     def _deletes(self, evidence: AbsenceEvidence) -> RowCounts | None:
-        """Count what would be deleted, and check that before anything is touched. None where nothing is deleted."""
+        """Count what would be deleted, and check that before anything is touched. It is None if nothing is deleted."""
         if not self._target.in_place:
             return None
 
@@ -190,7 +190,8 @@ class PreparedRestore:
         return one.report(self._target.finish(dry_run=True), dry_run=True)
 
     def apply(self) -> Restored:
-        """Do it, once. What could not be done is in `failures` of the answer. NotFound where a selection matches nothing."""
+        """Do it, once. `failures` of the answer holds the rows that could not be done. NotFound where a selection matches
+        nothing."""
         if self.is_dry_run:
             raise ValueError("a dry run is planned, not applied")
         one = self._pass(self._left)

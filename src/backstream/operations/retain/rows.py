@@ -1,7 +1,7 @@
 """Finds row versions that no moment from the horizon on needs: in bounded memory, by the names of their objects.
 
 A version stays if a line that counts names it: an entry of the state at the horizon, a later change, a later base backup. So it
-does not matter where in its object the current image lies. Of the others, a version goes only on evidence: a line of the log from
+does not matter where in its object the current image lies. Any other version goes only on evidence: a line of the log from
 before the horizon names it, or it was superseded before the horizon. The version that plain S3 tools see stays, too.
 """
 

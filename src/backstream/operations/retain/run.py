@@ -42,8 +42,8 @@ def retain(vault: TableVault, keep: int, around: RetainContext) -> Retention:
     """Keeps the history of at least the last `keep` seconds, and removes what only older moments need.
 
     Safe beside writers, readers, compactions and another retention; an interrupted one is completed by the next. Raises Refused
-    before anything is written or removed if a claimed moment would be lost, or if the state at the horizon is not certain; and if
-    a part of the log cannot be read, before any row version is removed.
+    before anything is written or removed if a claimed moment would be lost, or if the state at the horizon is not certain. If a
+    part of the log cannot be read, it does so before any row version is removed.
     """
     if keep < 1:
         raise UsageError(f"a vault cannot keep {keep} seconds of history", hint="Write a period, as --keep 400d.")

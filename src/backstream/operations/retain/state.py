@@ -23,7 +23,7 @@ LINES, BYTES = 20_000, 4 << 20  # of a part
 def entries_at(partition: StatePartition, second: int) -> Iterator[Entry]:
     """Yields the entries that must stay, of one partition of the state at a second, in the order of their keys.
 
-    Of a deleted item none must, except where the clocks that stamp changes may still disagree about which change was the last one.
+    A deleted item needs none, except where the clocks that stamp changes may still disagree about which change was the last one.
     """
     for key in sorted(partition):
         entry = partition[key]

@@ -40,7 +40,7 @@ from backstream.vault import catalog as catalogs
 from backstream.vault.table_vault import TableVault
 
 TOGETHER = 100  # items that are looked at in the live table by one request
-FOUND_BY_READING = "a read of the table found it changed: no change of the stream tells by what"
+FOUND_BY_READING = "a read of the table found it changed: no change of the stream tells the cause"
 MISSING = "a change of this item is missing from the vault"
 TOO_MANY = (
     "{} of it are selected one by one, more than a plan holds: take it back as a whole, selected by --key or --partition alone, "

@@ -320,8 +320,8 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
     ]
     if known.signing != wanted.signing and wanted.signing is not None:
         changed.append(
-            f"the vault's own objects are signed with {wanted.signing.key} (restart every tail and function; what is there is not "
-            "covered: `backstream backfill` begins anew)"
+            f"the vault's own objects are signed with {wanted.signing.key} (restart every tail and function; existing objects "
+            "are not covered: `backstream backfill` begins anew)"
         )
     if known.failures != wanted.failures:
         changed.append(f"what Lambda gives up: {wanted.failures or 'looked for nowhere'} (was: {known.failures or 'nowhere'})")

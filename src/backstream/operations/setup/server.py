@@ -135,7 +135,7 @@ def _marker(store: ObjectStore, tried: str, others: set[str]) -> str | None:
 
 
 def _versions(store: ObjectStore, tried: str, newest_first: list[str]) -> Iterator[str]:
-    """Compares the listing of versions with what was written."""
+    """Compares the listing of versions with the written ones."""
     listed = [row.version for row in islice(store.versions_of(tried), _LOOKED_AT)]
     known = [each for each in listed if each in newest_first]
     if missing := [each for each in newest_first if each not in known]:
@@ -162,4 +162,4 @@ def _first(store: ObjectStore, tried: str, version: str, body: bytes) -> Iterato
 
 def warnings_of(proof: ServerProof) -> list[str]:
     """Returns what is weaker than S3, and costs no data by itself."""
-    return [] if proof.checksums else ["the server compares no checksums: what is damaged on its way there is kept as it arrives"]
+    return [] if proof.checksums else ["the server compares no checksums: a body that is damaged on its way is kept as it arrives"]

@@ -1,7 +1,7 @@
 """Provides the servers' time on a machine whose clock is wrong, because times in a vault are compared with the times of changes.
 
-A reader that is a minute ahead would take a newly listed shard for one that was listed a minute ago, and one that is behind would
-end a gap before the missing change. See docs/notes/0037.
+A reader that is a minute ahead would take a newly listed shard for one that was listed a minute ago. One that is behind would end
+a gap before the missing change. See docs/notes/0037.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Columns:
         self.schema = pa.schema([*(each[0] for each in made), *typed.fields])
 
     def are_typed(self, needed: frozenset[str]) -> bool:
-        """True if typed columns are needed. Who asks for all columns asks for these as well, even where none is known."""
+        """True if typed columns are needed. A query for all columns asks for these as well, even if none is known."""
         return not needed.isdisjoint(self._typed.names)
 
     def at(self, moment: Column) -> Columns:
@@ -118,5 +118,5 @@ def _key_values(attribute: KeyAttribute) -> Make:
 
 
 def moment_column(second: int) -> Column:
-    """Returns the column that says of which moment a state is."""
+    """Returns the column that says a state's moment."""
     return _MOMENT, lambda rows: [second * 1_000_000] * len(rows)

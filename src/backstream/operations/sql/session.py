@@ -79,7 +79,7 @@ class _UnknownColumn(Exception):
 class Session:
     """Answers queries about some tables. `readings`: by the name of each one's schema. `at`: the moment of the view `items`.
 
-    A query names the views of the first table by their own names, and those of each as `"TABLE".changes`.
+    A query names the views of the first table by their own names, and each table's views as `"TABLE".changes`.
     """
 
     def __init__(self, readings: Mapping[str, TableReading], memory: Memory, *, at: int | None = None) -> None:
@@ -182,13 +182,13 @@ class Session:
             close = get_close_matches(unknown[0].lower().removesuffix(OLD), known) if unknown else []
             also = f" (similar: {', '.join(close)})" if close else ""
             table.reading.note(
-                [f"no item of {table.name} in what was read has the column {each}: it is NULL{also}" for each in unknown]
+                [f"no item of {table.name} that was read has the column {each}: it is NULL{also}" for each in unknown]
             )
 
     def _bound(self, statement: str) -> duckdb.DuckDBPyRelation:
         """Returns the query as a relation, whose rows come as they are read.
 
-        The errors of `sql` do not tell the place in the query, and those of `execute` do.
+        The errors of `sql` do not tell the place in the query; the errors of `execute` do.
         """
         try:
             return self._connection.sql(statement)

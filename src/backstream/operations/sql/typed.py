@@ -1,7 +1,7 @@
 """The typed columns of a view: `status_s` for the item's state, and `status_s_old` for the state before the change.
 
-Their names and values are those of `export`: see `model.columns`. The columns are learned from all images of the hours that a query
-asks for, and never from a sample: see `learning`.
+Their names and values are the same as in `export`: see `model.columns`. The columns are learned from all images of the hours that
+a query asks for, and never from a sample: see `learning`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NULLS, _UNFIT = pa.field(NULLS, pa.list_(pa.string())), pa.field(UNFIT, pa.int3
 
 
 def kept(vault: TableVault) -> ColumnSchema:
-    """Returns the columns that the vault keeps, and those of the key: `export` has named them, and they keep their names."""
+    """Returns the columns that the vault keeps, and the key's columns: `export` has named them, and they keep their names."""
     keys = ((each.name, each.type) for each in vault.catalog.key_schema.attributes)
     return ColumnStore(vault.store, vault.catalog.table).load().with_kinds(keys)
 

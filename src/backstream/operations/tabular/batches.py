@@ -76,7 +76,7 @@ class ItemRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class BatchBuilder:
-    """Makes Arrow batches. `schema`: the typed columns, which grow with what the batches hold; `unfit`: the number of values so far
+    """Makes Arrow batches. `schema`: the typed columns, which grow with the batches; `unfit`: the number of values so far
     that fit no decimal.
 
     `damaged` is told of each image that is not an item in DynamoDB JSON, by the change or item that it belongs to.

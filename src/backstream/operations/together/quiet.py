@@ -26,7 +26,7 @@ class Quiet(msgspec.Struct, frozen=True):
     """The answer. `at`: the latest quiet second up to `asked`.
 
     `changed`: the tables that changed in the second `asked`; `others`: those that did not; `after`: the tables that changed in the
-    next one; `unproven`: those of which it is not proven that the vault holds all changes of the next second.
+    next one; `unproven`: the tables for which it is not proven that the vault holds all changes of the next second.
     """
 
     at: int

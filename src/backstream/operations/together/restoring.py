@@ -370,7 +370,7 @@ def _is_done(report: Restored) -> bool:
 
 
 def undo_paths(path: Path) -> list[tuple[str, Path]]:
-    """Returns the tables of a run in place with the files of what each has written. UsageError if there is nothing to undo."""
+    """Returns the tables of a run in place, each with the file of its written rows. UsageError if there is nothing to undo."""
     head, _, _ = group_file.load(path, GroupRestoreHead)
     if not head.in_place:
         raise UsageError(f"{path} restored into new tables: there is nothing to undo", hint="Delete the new tables.")

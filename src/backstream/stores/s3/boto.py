@@ -184,7 +184,8 @@ def _info(key: str, answer: HeadObjectOutputTypeDef | GetObjectOutputTypeDef) ->
 
 
 def of_bucket(bucket: str, owner: str | None, settings: RequestSettings = request_settings.USUAL) -> dict[str, Any]:
-    """Returns botocore's parameters that name the bucket and its expected owner; with settings, those of requests about objects."""
+    """Returns botocore's parameters that name the bucket and its expected owner; with settings, also the parameters of requests
+    about objects."""
     named = {"Bucket": bucket} if owner is None else {"Bucket": bucket, "ExpectedBucketOwner": owner}
     return {**named, **parameters_of(settings.of_every_request)}
 

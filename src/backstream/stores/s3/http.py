@@ -108,7 +108,7 @@ class HttpApi:
     def _puts(
         self, wanted: Iterable[tuple[Tag, NewObject]], unfit: list[tuple[Tag, BackstreamError]]
     ) -> Iterator[tuple[Wanted[Tag], HttpRequest]]:
-        """The requests; what cannot be one is put among the `unfit`."""
+        """The requests; an item that cannot be one is put among the `unfit`."""
         for tag, new in wanted:
             condition = {"if-none-match": "*"} if new.if_absent else {}
             try:

@@ -1,4 +1,4 @@
-"""Object Lock of a bucket, made and tried: what must be refused is attempted, on an object of its own."""
+"""Object Lock of a bucket, made and tried: operations that must be refused are attempted, on an object of its own."""
 
 from __future__ import annotations
 

@@ -132,5 +132,5 @@ class LineDump:
 
 
 def _hidden(name: str) -> bool:
-    """True for what is no data: Hadoop's own marks, checksums, and what EMR writes for a folder."""
+    """True for an object that is no data: Hadoop's own marks, checksums, and EMR's object for a folder."""
     return any(each.startswith(("_", ".")) for each in name.split("/")) or name == MANIFEST or name.endswith(_NO_DATA)

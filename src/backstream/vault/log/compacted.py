@@ -10,7 +10,7 @@ compactions fails. Before it, a set's objects count for nothing; after it, the s
 reader that lists the log first and then asks for the generation misses nothing.
 
 A number is used once. A create-only write also succeeds over a delete marker, and old generations have one. So numbers are looked
-up below markers, the first version of a number counts, and a compaction that has written a generation checks that it is in force
+up below markers, and the first version of a number counts. A compaction that has written a generation checks that it is in force
 before it hides anything.
 """
 
@@ -126,12 +126,12 @@ class Compacted:
             return self._read[name, record.version]
         if not record.version:
             raise Damaged(
-                f"the record of what is compacted is gone: {name} has a delete marker, and nothing below it", hint=_FROM_A_REPLICA
+                f"the record of compacted objects is gone: {name} has a delete marker, and nothing below it", hint=_FROM_A_REPLICA
             )
         try:
             found = msgspec.json.decode(self._store.get(name, record.version).body, type=Generation)
         except UNDECODABLE as error:
-            raise Damaged(f"the record of what is compacted cannot be read: {name}: {reason(error)}", hint=_BRING_BACK) from error
+            raise Damaged(f"the record of compacted objects cannot be read: {name}: {reason(error)}", hint=_BRING_BACK) from error
         if found.format > FORMAT:
             raise Damaged(f"{name} is of format {found.format}", hint="Use a newer Backstream.")
         if name != self._generation_name(found.number):

@@ -67,7 +67,7 @@ class SegmentKind(enum.StrEnum):
 
 
 MADE_AGAIN = frozenset((SegmentKind.REBUILT, SegmentKind.ADOPTED))
-"""Made from what else lies in the bucket, and made again where they are lost. So they name no predecessor: made in another order it
+"""Made from other objects of the bucket, and made again if they are lost. So they name no predecessor: made in another order it
 would be another one, and those that are still there would name one that never comes back."""
 
 

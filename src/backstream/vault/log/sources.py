@@ -52,7 +52,7 @@ def _source(line: bytes, folder: str) -> tuple[str, str]:
     name, version = (found, ANY) if isinstance(found, str) else found
     below = name.removeprefix(folder)
     if not name.startswith(folder) or not below.startswith(_FOLDERS) or len(below) < _SHORTEST:
-        raise Damaged(f"it stands for what is neither a segment nor a part of a base backup: {name[:120]!r}")
+        raise Damaged(f"it stands for an object that is neither a segment nor a part of a base backup: {name[:120]!r}")
     return name, version
 
 

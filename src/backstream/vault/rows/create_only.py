@@ -1,7 +1,7 @@
 """Tells if a store keeps a create-only PUT from hiding what is there: servers that speak S3 need not know conditions.
 
 It is seen once for each store: one row is created twice, and the second time must be refused. A server that ignores the condition
-then has that row twice, which does no harm; whoever asked looks at that row again.
+then has that row twice, which does no harm; the caller looks at that row again.
 """
 
 from __future__ import annotations

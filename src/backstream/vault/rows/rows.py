@@ -118,9 +118,9 @@ class RowStore:
         return None if new.if_absent and not create_only.known(self._store) else new
 
     def _is_new(self, change: Change) -> bool:
-        """True if nothing newer can be below it, except for what another writer, who is ahead, has deleted again.
+        """True if nothing newer can be below it, except for a row that another writer, who is ahead, has deleted again.
 
-        An item that was just inserted is new. Who comes to it late, as by a redrive or after a pause, looks first.
+        An item that was just inserted is new. A writer that comes to it late, as by a redrive or after a pause, looks first.
         """
         return change.event == "INSERT" and self._now is not None and self._now() - change.seconds < NEW_SECONDS
 

@@ -40,7 +40,7 @@ def web(
         Option(
             "--auth",
             metavar="HOW",
-            help="Who a visitor is: header:NAME, which a proxy sets, or basic:FILE, lines of name:password.",
+            help="The way to know a visitor: header:NAME, which a proxy sets, or basic:FILE, lines of name:password.",
             show_default=False,
         ),
     ] = None,

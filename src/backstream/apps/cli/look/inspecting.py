@@ -115,7 +115,7 @@ def status(
 
 
 def _judge(found: list[Status], broken: list[BackstreamError]) -> None:
-    """Raises the worst error: that of a table which gave no status, if its exit code is greater, or else that of the findings."""
+    """Raises the worst error: a table's that gave no status, if its exit code is greater, or else the findings' error."""
     try:
         _judge_found(found)
     except DifferencesFound as error:

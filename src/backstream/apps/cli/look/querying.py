@@ -91,7 +91,8 @@ def sql(
 
 
 def _table_and_query(words: list[str], file: Path | None) -> tuple[str | None, str | None]:
-    """Returns the table's name and the query; None for what was not given. Raises UsageError if the words contradict each other."""
+    """Returns the table's name and the query; None for one that was not given. Raises UsageError if the arguments contradict each
+    other."""
     table = words.pop(0) if words and not _is_sql(words[0]) else None
     if table is not None:
         naming.check_table_name(table)

@@ -55,7 +55,7 @@ def replicate(
     else:
         _show(report)
     if not report.copied_whole:
-        notice("the copy of what was there before was stopped on its way: run it again with --copy")
+        notice("the copy of the existing items was stopped on its way: run it again with --copy")
     return 0 if report.copied_whole and not report.gaps else 1
 
 

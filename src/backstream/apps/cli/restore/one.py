@@ -78,7 +78,7 @@ def _check_source(words: RestoreWords) -> None:
 
 
 def _restored(backup: TableBackup, words: RestoreWords, *, dry_run: bool, progress: Progress, notice: Resumption) -> Restored:
-    """Restores from the source that the words name: an earlier restore's file, an export, other files, or the vault."""
+    """Restores from the source that the options name: an earlier restore's file, an export, other files, or the vault."""
     if words.resume is not None:
         return backup.resume(
             words.resume,
@@ -168,7 +168,7 @@ def _check_file_words(words: RestoreWords) -> None:
 
 
 def _agree(table: str, words: RestoreWords, held: str | None, run: Callable[..., Restored]) -> None:
-    """Asks, and fixes the moments in the words: they mean what was agreed to."""
+    """Asks, and fixes the moments in the options: they stay the ones that the user agreed to."""
     words.changed_between = fixed_window(words.changed_between)
     planned = _ask(f"{selected_rows(words)}{table}", words.at or "", held, run)
     if held is None:
@@ -205,12 +205,12 @@ def _after_stop(resumption: Resumption, via: Via, dump: str | None) -> str:
     if via is Via.IMPORT:
         return "an import that has begun goes on by itself"
     if dump is not None:
-        return "what was written stays; run it again, --in-place: what is there already is not written twice"
+        return "the written rows stay; run it again with --in-place: rows that are there already are not written twice"
     return resumption.after_stop("nothing stays behind")
 
 
 def _check_words(at: str | None, resume: str | None, via: Via) -> None:
-    """A restore is to a moment, unless it goes on with one."""
+    """A restore is to a moment, unless it resumes one."""
     if resume is None and at is None:
         raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
     if resume is not None and via is Via.IMPORT:
@@ -299,7 +299,7 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
 def _most(report: Restored) -> list[tuple[str, str]]:
     """Returns the line that says how many deletes must be allowed, if they must be."""
     needed = report.needs_expect_deletes
-    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
+    return [] if needed is None else [("most of it", f"refused without --expect-deletes {needed}")]
 
 
 def _planned(plan: Planned) -> list[tuple[str, str]]:

@@ -340,4 +340,4 @@ def _what(report: Reverted) -> str:
 
 def _most_of_it(report: Reverted) -> list[tuple[str, str]]:
     needed = report.needs_expect_deletes
-    return [] if needed is None else [("most of it", f"so many deletes are refused without --expect-deletes {needed}")]
+    return [] if needed is None else [("most of it", f"refused without --expect-deletes {needed}")]

@@ -46,7 +46,7 @@ def _show(report: Snapshot, *, json: bool) -> int:
         notice(f"note: {warning}")
     as_failures("LEFT OUT", report.failures)
     if not report.complete:
-        notice(f"not complete: {report.url} has no manifests; what could be read is in {report.url}/data/")
+        notice(f"not complete: {report.url} has no manifests; the readable items are in {report.url}/data/")
     if json:
         as_json(report)
     else:

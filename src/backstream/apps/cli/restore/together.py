@@ -33,7 +33,7 @@ ROWS = ("key", "keys", "changed_between", "tenant", "partition", "where")  # the
 
 
 def is_of_several(words: RestoreWords) -> bool:
-    """True if the words select tables otherwise than by one name, or say what only several tables have."""
+    """True if the options select tables otherwise than by one name, or apply to several tables only."""
     named = any(each is not None for each in (words.suffix, words.prefix, words.names))
     return named or words.settle or (words.tables.is_given and words.tables.single is None)
 
@@ -85,7 +85,7 @@ def _check_words_of_file(words: RestoreWords) -> None:
 
 
 def _given(words: RestoreWords, names: Sequence[str]) -> list[str]:
-    """Returns those of these options that were given."""
+    """Returns the given ones of these options."""
     shown = {"names": "map"}
     return given({shown.get(name, name): getattr(words, name) for name in names})
 

@@ -76,7 +76,7 @@ def backfill(
     try:
         return over(tables, held, one, json=json)
     except KeyboardInterrupt:
-        notice("stopped; what was read is kept, and the same command goes on from there")
+        notice("stopped; the parts that were read are kept, and the same command resumes there")
         raise
 
 

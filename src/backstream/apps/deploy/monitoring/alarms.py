@@ -39,12 +39,12 @@ def parameters(choices: Choices) -> Iterator[Parameter]:
     yield from topic_parameters(choices)
     if choices.witness:
         limit = LIMITS["witness_within_minutes"]
-        meaning = "An alarm rings where no witness has run for so many minutes. More than what is between two runs."
+        meaning = "Minutes without a run of the witness after which an alarm rings. More than what is between two runs."
         default = choices.witness_within_minutes
         yield Parameter("WitnessWithinMinutes", meaning, default, least=limit.least, most=limit.most)
     if choices.drill:
         limit = LIMITS["drill_within_hours"]
-        meaning = "An alarm rings where no drill has run for so many hours. More than what is between two drills."
+        meaning = "Hours without a drill after which an alarm rings. More than what is between two drills."
         yield Parameter("DrillWithinHours", meaning, choices.drill_within_hours, least=limit.least, most=limit.most)
 
 

@@ -54,7 +54,7 @@ def _widgets(choices: Choices, targets: Sequence[Target]) -> Iterator[Mapping[st
     yield _widget("Changes that could not be kept", [_series("Failures", each, "Sum") for each in tables])
     yield _widget("Bytes kept", [_series("Bytes", each, "Sum") for each in tables])
     if choices.witness:
-        yield _widget("Age of what is proven (s)", [_series(metrics.WITNESS_LAG.name, each, "Maximum") for each in tables])
+        yield _widget("Age of the last proven second (s)", [_series(metrics.WITNESS_LAG.name, each, "Maximum") for each in tables])
         yield _widget("Missing, brought in by the witness", [_series(metrics.WITNESS_MISSING.name, each, "Sum") for each in tables])
     if choices.drill:
         rto = metrics.DRILL_RTO.name
@@ -82,7 +82,7 @@ def _of_tables(choices: Choices) -> Iterator[tuple[str, str, str]]:
     yield "Changes that could not be kept", "Failures", "Sum"
     yield "Bytes kept", "Bytes", "Sum"
     if choices.witness:
-        yield "Age of what is proven (s)", metrics.WITNESS_LAG.name, "Maximum"
+        yield "Age of the last proven second (s)", metrics.WITNESS_LAG.name, "Maximum"
         yield "Missing, brought in by the witness", metrics.WITNESS_MISSING.name, "Sum"
     if choices.drill:
         yield "Drills passed", metrics.DRILL_PASSED.name, "Minimum"

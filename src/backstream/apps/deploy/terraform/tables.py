@@ -57,7 +57,7 @@ def output(output: Output, values: Values) -> Block:
 
 
 def moves(description: DeploymentDescription, values: Values) -> Iterator[Block]:
-    """Yields the new addresses of what a module made by 0.1 called otherwise, if the description asks for them.
+    """Yields the new addresses of the resources that a module made by 0.1 called otherwise, if the description asks for them.
 
     A name that 0.1 may have given to two of the tables is left out: nothing tells whose it was.
     """

@@ -67,7 +67,7 @@ class Values:
         return Values(self._description, table, key)
 
     def name_of(self, resource: str) -> str:
-        """Returns a resource's name in the module: what every table has is one block, without the tables' ids."""
+        """Returns a resource's name in the module. A resource that every table has is one block, without the tables' ids."""
         table = self._tables.get(resource)
         return resource if table is None else resource.removeprefix(id_of(table))
 

@@ -92,7 +92,8 @@ class Exporting:
         force: bool = False,
         progress: Progress | None = None,
     ) -> Restored:
-        """Restores this table from what `export_state` wrote below a URL. No vault is needed. For the options see `restore`."""
+        """Restores this table from the files that `export_state` wrote below a URL. No vault is needed. For the options see
+        `restore`."""
         restored: Any = extras.load(RESTORED, EXTRA)
         naming.check_table_name(self._name)
         request = RestoreRequest(

@@ -168,7 +168,7 @@ class Guard:
             frame = frame.tb_next
         where = "" if frame is None else f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}"
         sys.stderr.write(f"error: {type(error).__name__}{where}\n")
-        await self._refuse(request, 500, "a defect of Backstream", "Please report it, with what the server wrote to stderr.")
+        await self._refuse(request, 500, "a defect of Backstream", "Please report it, with the server's text on stderr.")
 
 
 class _Answering:

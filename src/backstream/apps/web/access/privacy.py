@@ -123,6 +123,7 @@ class Privacy:
         found = self._remembered.get(name)
         if found is None:
             raise UsageError(
-                "what this address stood for is forgotten", hint="The server was started again, or it is long ago. Ask anew."
+                "the server has forgotten the meaning of this address",
+                hint="The server was started again, or it is long ago. Ask anew.",
             )
         return found.decode()

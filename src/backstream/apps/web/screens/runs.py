@@ -78,7 +78,7 @@ def _left_of(job: BackgroundTask) -> LeftFile | None:
 
 
 async def stop(site: Site, request: Request) -> Response:
-    """`POST /runs/ID/stop`: what it has not done stays undone, and can be resumed."""
+    """`POST /runs/ID/stop`: the rest stays undone, and can be resumed."""
     job = site.job(request.path_params["run"], "run")
     job.token.set()
     return go_to(f"/runs/{job.id}")

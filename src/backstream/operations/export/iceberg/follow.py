@@ -1,6 +1,6 @@
 """`export --format iceberg`: appends the changes since the last snapshot, in batches that end with an hour.
 
-Only hours of which it is proven that every change has arrived are appended: a change that came later would be missing for ever.
+Only hours that are proven to have all their changes are appended: a change that came later would be missing for ever.
 """
 
 from __future__ import annotations

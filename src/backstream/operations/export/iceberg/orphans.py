@@ -1,7 +1,7 @@
 """Files that a crash left beside an Iceberg table: written for a commit that never came.
 
 A data file of ours names the position that its commit was made upon. Once the table is past it, that commit can never come: the
-file is an orphan whoever is writing. Manifests tell no position; those that nothing names are orphans a day later.
+file is an orphan, no matter who is writing. Manifests tell no position; those that nothing names are orphans a day later.
 """
 
 from __future__ import annotations

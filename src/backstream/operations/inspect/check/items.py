@@ -28,9 +28,9 @@ _Value = TypeVar("_Value", MissingVersion, LoggedVersions, Entry)
 class Items:
     """Checks the items of a vault.
 
-    `percent`: the share of the log's row versions that is read. `bodies`: the number that was read. `linked`: the number of changes
-    that state their previous state; `silent`: the number of those that do not, so that a missing change before them does not show:
-    an older version wrote them, they were adopted, or come from an incremental export, or expired.
+    `percent`: the share of the log's row versions that is read. `bodies`: the number that was read. `linked`: the number of
+    changes that state their previous state; `silent`: the number of changes that do not, so that a missing change before them
+    does not show. An older version wrote them, they were adopted, or come from an incremental export, or expired.
     """
 
     def __init__(self, vault: TableVault, lines: Spill[Entry], rows: RowCheck, progress: Progress, *, percent: float) -> None:

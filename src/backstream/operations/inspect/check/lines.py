@@ -128,7 +128,7 @@ class LineReader:
 
     def _sources(self, one: Set) -> Iterator[RepairableFinding]:
         name = self._vault.compacted.sources_name(one.id)
-        why = "what the set stands for is not known: what it took over may be taken for hidden by somebody else"
+        why = "the set's sources are not known: segments that it took over may be taken for hidden by somebody else"
         try:
             self._vault.compacted.sources(one.id)
         except MissingObject:

@@ -13,7 +13,7 @@ WHAT = "Object Lock"
 
 
 def with_lock(found: Checked, trial: LockTrial | None) -> Checked:
-    """Returns the same report with what came of trying the bucket's Object Lock, if it has one.
+    """Returns the same report with the result of trying the bucket's Object Lock, if it has one.
 
     Credentials that may not try it leave it unchecked, which the report says.
     """

@@ -88,7 +88,7 @@ def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
         if record is None:
             return
         seconds = _seconds(generation.sets)
-        found = [hidden(record.name, record.markers, "the record of what is compacted", seconds)] if record.markers else []
+        found = [hidden(record.name, record.markers, "the record of compacted objects", seconds)] if record.markers else []
         for one in generation.sets:
             concealed = [each for each in compacted.written(one.id) if each.markers]
             found += [hidden(each.name, each.markers, "a compacted object", (one.since, one.until)) for each in concealed]

@@ -1,8 +1,8 @@
 """Checks the vault's proof about a live row before an in-place restore deletes or reverts it. Unknown is not absent.
 
-A live row is deleted only if the vault proves that it did not exist at the moment: a base backup or a beginning before it, unbroken
-proof up to it, and nothing that shows that it existed. A row is reverted only if its state is proven, or if the vault knows of a
-change of it after the moment. See docs/notes/0021-unknown-is-not-absent.md.
+A live row is deleted only if the vault proves that it did not exist at the moment. The proof is a base backup or a beginning
+before it, unbroken proof up to it, and nothing that shows that it existed. A row is reverted only if its state is proven, or if
+the vault knows of a change of it after the moment. See docs/notes/0021-unknown-is-not-absent.md.
 """
 
 from __future__ import annotations

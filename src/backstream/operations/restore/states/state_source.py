@@ -40,7 +40,8 @@ FEW_KEYS = 100  # so many items are looked up one by one, more by reading the lo
 class StateSource:
     """Reads for one restore. `warnings`: what is uncertain; `lost`: the times of what could not be read, which `named` names.
 
-    `missing`: the items of which the vault lacks a change; `uncertain`: those of them whose state at the moment it may have told.
+    `missing`: the items that lack a change in the vault; `uncertain`: the ones among them whose state at the moment the change
+    may have told.
 
     Raises what `safety` raises before anything is touched.
     """

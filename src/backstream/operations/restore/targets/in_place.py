@@ -26,7 +26,7 @@ class OwnTable(TableTarget):
     is_shared = True
 
     def check(self) -> None:
-        """Refused where the live table is not the vault's. What was there before this second is what an undo goes back to."""
+        """Refused where the live table is not the vault's. An undo goes back to the state before this second."""
         if not self._job.request.into_another:
             catalog = self._job.vault.catalog
             known = Identity(catalog.table_arn, catalog.table_id)

@@ -104,7 +104,7 @@ class UndoRecorder:
 
 
 class KeptTable:
-    """A table in which each item is read and kept before it is written, whoever has changed it; see `bulk.writer`."""
+    """A table in which each item is read and kept before it is written, no matter who has changed it; see `bulk.writer`."""
 
     def __init__(self, keys: Keyed, table: Table, keeper: UndoRecorder) -> None:
         self._keys = keys

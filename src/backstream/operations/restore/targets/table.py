@@ -50,7 +50,7 @@ class TableTarget:
         return None
 
     def planning(self) -> Planning:
-        """Write units, by what the table takes."""
+        """Write units, by the table's capacity."""
         return Planning(units_a_second(self._description(), self._job.request.max_units))
 
     def _description(self) -> bytes | None:

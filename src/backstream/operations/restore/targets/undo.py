@@ -16,8 +16,8 @@ POLL_SECONDS = 0.25
 class Undo:
     """The undo of one restore. `before`: the second in which it began, None if nothing is restored in place.
 
-    The first write waits until the service's clock has passed that second by more than the possible difference of clocks, so that
-    no change of the restore can be taken for one of that second.
+    The first write waits until the service's clock has passed that second by more than the possible difference of clocks. So no
+    change of the restore can be taken for one of that second.
     """
 
     def __init__(self) -> None:
