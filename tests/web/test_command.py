@@ -56,7 +56,7 @@ def test_it_prints_its_address_serves_and_ends_cleanly(url: str, tmp_path: Path)
     [
         (["--host", "0.0.0.0"], 4, "it needs --auth"),  # noqa: S104 - refused
         (["--auth", "basic:users"], 4, "passwords would be sent in the clear"),
-        (["--auth", "header:X-User"], 2, "whose X-User is believed?"),
+        (["--auth", "header:X-User"], 2, "nothing says whose X-User is believed"),
         (["--auth", "nonsense"], 2, "not a way to know who asks"),
         (["--auth", "header:X-User", "--from-proxy", "nonsense"], 2, "not an address"),
         (["--tls-cert", "cert.pem"], 2, "--tls-cert and --tls-key belong together"),
@@ -73,7 +73,7 @@ def test_any_asgi_server_needs_somebody_who_says_who_asks(url: str, monkeypatch:
         asgi.create()
     monkeypatch.setenv("BACKSTREAM_WEB_AUTH", "header:X-User")
     monkeypatch.setenv("BACKSTREAM_WEB_PROXIES", "127.0.0.1")
-    with pytest.raises(UsageError, match="by which names"):
+    with pytest.raises(UsageError, match="by which browsers reach it"):
         asgi.create()
     monkeypatch.setenv("BACKSTREAM_WEB_HOSTS", "history.example.com")
     assert callable(asgi.create())

@@ -60,12 +60,16 @@ class States:
         self._known: OrderedDict[tuple[str, int], BackgroundTask] = OrderedDict()
 
     def of(self, table: str, at: int, memory: Memory, vault_of: VaultOf) -> BackgroundTask:
-        """Returns the job that computes a state, or has done so. A second that is not over yet is computed anew."""
+        """Returns the job that computes a state, or has done so. A second that is not over yet is computed anew.
+
+        The job ends if nobody asks for it for a while (`BackgroundTask.look`). It begins anew when somebody does.
+        """
         with self._lock:
             job = self._known.get((table, at))
             if job is None or (job.is_over and job.result is None) or job.began <= at + 1:
                 job = self._known[table, at] = BackgroundTask("state", table, at, self._clock)
                 self._jobs.start(job, lambda each: write(vault_of(each), at, self._folder, each, memory, self._clock.now()))
+            job.look()
             self._known.move_to_end((table, at))
             while len(self._known) > MOST:
                 self._forget(self._known.popitem(last=False)[1])

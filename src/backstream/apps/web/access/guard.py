@@ -116,8 +116,8 @@ class Guard:
             await self._refuse(
                 request,
                 401,
-                "who are you?",
-                "Open the whole address that `backstream web` printed, with its token.",
+                "this server does not know you",
+                self._keeper.way_in,
                 challenge=True,
             )
             return

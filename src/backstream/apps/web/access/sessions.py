@@ -36,6 +36,10 @@ class Doorkeeper(Protocol):
     def challenge(self) -> str:
         """Returns the `WWW-Authenticate` of a refusal; empty for none."""
 
+    @property
+    def way_in(self) -> str:
+        """Returns what a visitor who is not known can do."""
+
     def visitor(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Visitor | None:
         """Returns the visitor; None if they are not let in. `peer`: the address that the connection comes from."""
 
@@ -81,6 +85,7 @@ class ByCookie:
     """Lets in anybody who has opened the printed URL. `cookie`: its name, which differs by port, because cookies do not."""
 
     challenge = ""
+    way_in = "Open the whole address that `backstream web` printed, with its token."
 
     def __init__(self, known: Secrets, cookie: str) -> None:
         self._known = known
@@ -96,12 +101,13 @@ class ByHeader:
     """Lets in a visitor whom a proxy names in a header. The header is trusted only from the proxy's own addresses."""
 
     challenge = ""
+    way_in = "Come through the proxy that names its users."
 
     def __init__(self, header: str, proxies: Sequence[str]) -> None:
         """Raises UsageError if no proxy is named, or if one is not an address."""
         if not proxies:
             raise UsageError(
-                f"whose {header} is believed?",
+                f"nothing says whose {header} is believed",
                 hint="Name the proxy's address: --from-proxy 10.0.0.5. Anybody else could send the header, too.",
             )
         self._header = header.lower()
@@ -130,6 +136,7 @@ class ByPassword:
     """Lets in anybody who knows a name and its password: HTTP's basic authentication, which needs TLS."""
 
     challenge = 'Basic realm="backstream", charset="UTF-8"'
+    way_in = "Give a name and its password."
 
     def __init__(self, path: Path) -> None:
         """`path`: lines of `name:password`. Raises UsageError if there are none; Refused if others may read the file."""

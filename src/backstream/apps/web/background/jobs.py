@@ -15,6 +15,7 @@ from backstream.ports import Clock
 
 MOST = 200  # jobs that are remembered
 TOGETHER = 4  # that run at once; the others wait
+SECONDS_UNASKED = 150.0  # its page asks every two seconds; a browser may slow a page that is not in sight down to once a minute
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
 
@@ -57,6 +58,10 @@ class BackgroundTask:
             self.defect, self.status = type(error).__name__, FAILED
         self.ended = self._clock.now()
         self.finished.set()
+
+    def look(self) -> None:
+        """Notes that somebody waits for it. It ends `SECONDS_UNASKED` after the last look. A job without a look has no such end."""
+        self.token.extend(self._clock.now() + SECONDS_UNASKED)
 
     @property
     def seconds(self) -> float:

@@ -24,6 +24,10 @@ class StopToken:
         """Ends the work at its next step. Safe from any thread."""
         self._event.set()
 
+    def extend(self, deadline: float) -> None:
+        """Moves the deadline, in epoch seconds. Safe from any thread."""
+        self._deadline = deadline
+
     @property
     def is_set(self) -> bool:
         """True if the work must end."""
@@ -72,6 +76,7 @@ class StoppableStore:
 
     def get_each(self, wanted: Iterable[Wanted[Tag]]) -> Found[Tag]:
         """See the store."""
+        self._check()
         found = self._store.get_each(wanted)
         try:
             for each in found:
@@ -97,12 +102,14 @@ class StoppableStore:
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         """See the store."""
+        self._check()
         for each in self._store.list(prefix, after=after):
             self._check()
             yield each
 
     def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
         """See the store."""
+        self._check()
         for each in self._store.versions(prefix, after=after):
             self._check()
             yield each
@@ -110,7 +117,9 @@ class StoppableStore:
     def versions_of(self, name: str) -> Iterator[ObjectVersion]:
         """See the store."""
         self._check()
-        return self._store.versions_of(name)
+        for each in self._store.versions_of(name):
+            self._check()
+            yield each
 
 
 class StoppableVouchingStore(StoppableStore):

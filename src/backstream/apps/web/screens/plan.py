@@ -70,6 +70,7 @@ async def make(site: Site, request: Request) -> Response:
 
     await site.read(request, lambda token: wish.chosen.criteria(site.vault(token, name), site.privacy))
     job = BackgroundTask("plan", name, wish, site.clock, site.command(*wish.words, "--plan", f"{name}-plan.ndjson"))
+    job.look()
     site.jobs.start(job, lambda each: plans.plan(site, wish, each))
     return go_to(f"/plans/{job.id}")
 
@@ -80,6 +81,7 @@ async def make_new(site: Site, request: Request) -> Response:
     at, to = _moment(site, field(request, "at")), field(request, "new").strip()
     wish = RestoreWish(name, at, to, allow_gap=bool(field(request, "allow_gap")))
     job = BackgroundTask("plan", name, wish, site.clock, site.command(*wish.words, "--dry-run"))
+    job.look()
     site.jobs.start(job, lambda each: plans.try_restore(site, wish, each, dry_run=True))
     return go_to(f"/plans/{job.id}")
 
@@ -106,6 +108,7 @@ def _one_of(kind: type[_Word], text: str) -> _Word:
 async def show(site: Site, request: Request) -> Response:
     """`GET /plans/ID`."""
     job = site.job(request.path_params["plan"], "plan")
+    job.look()
     if job.status == RUNNING:
         await site.read(request, lambda _: job.finished.wait(1.0))
     if job.status == RUNNING:

@@ -13,7 +13,7 @@ from backstream.apps.web.background.jobs import BackgroundTask
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.site import Site, asked, field, go_to
 from backstream.apps.web.states import StateCopy
-from backstream.errors import BackstreamError, OutsideWindow
+from backstream.errors import BackstreamError, Failed, OutsideWindow
 from backstream.model import moment, moment_arguments
 from backstream.model.values.key_arguments import parse_partition
 
@@ -64,6 +64,8 @@ async def state(site: Site, request: Request) -> Response:
     commands = [site.command("restore", name, "--at", moment.iso(at), "--to-file", f"{name}.ndjson")]
     if job.error is not None:
         raise job.error
+    if job.defect:
+        raise Failed(f"the state could not be computed: {job.defect}, a defect of Backstream", hint="Please report it.")
     if not isinstance(job.result, StateCopy):
         return site.page(request, "working.html", table=name, job=job, what=f"{name} at {moment.iso(at)}", commands=commands)
     found: StateCopy = job.result
