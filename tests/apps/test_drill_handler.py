@@ -190,7 +190,7 @@ def test_words_that_mean_nothing(scene: Scene, words: dict[str, Any]) -> None:
 def test_without_a_vault(scene: Scene) -> None:
     scene.url = ""
     done = invoke(scene, {"table": scene.table})
-    assert done.said.startswith("UsageError: which vault?")
+    assert done.said.startswith("UsageError: no vault is given")
     assert Failed.exit_code == done.code
 
 

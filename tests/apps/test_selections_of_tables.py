@@ -107,8 +107,8 @@ def test_tags_select_tables_of_the_vault_and_of_the_account(shop: tuple[Scene, l
 
 WRONG: list[tuple[list[str], int, str]] = [
     (["compact"], 2, "TABLE"),
-    (["compact", "ORDERS", "--all"], 2, "which tables: names or --all?"),
-    (["compact", "--all", "--group", "shop"], 2, "which tables"),
+    (["compact", "ORDERS", "--all"], 2, "names and --all exclude each other"),
+    (["compact", "--all", "--group", "shop"], 2, "exclude each other"),
     (["compact", "--match", "shp-*"], 1, "no table of the vault matches 'shp-*'"),
     (["compact", "--tag", "app"], 2, "not a tag: 'app'"),
     (["compact", "--tag", "app=a", "--tag", "app=b"], 2, "twice"),

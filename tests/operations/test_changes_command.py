@@ -100,8 +100,8 @@ def test_words_that_make_no_sense(scene: Scene, begun: int) -> None:
         (["--to", "2001-01-01T00:00:00Z"], 2, "ends before it begins"),
         (["--to", str(begun)], 2, "the window is empty"),
         (["--to", "2099-01-01T00:00:00Z"], 4, "future"),
-        (["--net", "--summary"], 2, "--net or --summary"),
-        (["--json", "--ndjson"], 2, "--json or --ndjson"),
+        (["--net", "--summary"], 2, "--net and --summary exclude"),
+        (["--json", "--ndjson"], 2, "--json and --ndjson exclude"),
         (["--keys", "nowhere"], 2, "cannot read"),
         (["--from", "yesterday"], 2, "not a moment"),
     ):

@@ -440,7 +440,7 @@ def test_a_vault_in_a_folder(scene: Scene, tmp_path: Path) -> None:
         (["flights", "--vault", "ftp://x"], "neither a bucket nor a folder"),
         (["flights", "--fix"], "No such option"),
         (["flights", "more/less"], "not a table's name"),
-        (["flights", "more", "--all"], "which tables: names or --all?"),
+        (["flights", "more", "--all"], "names and --all exclude each other"),
     ],
 )
 def test_words_that_mean_nothing(scene: Scene, words: list[str], said: str) -> None:

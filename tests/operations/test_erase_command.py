@@ -166,10 +166,10 @@ def test_files_that_are_given_to_the_command(tmp_path: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["erase", "flights", "--reason", "x"], "erase what?"),
-        (["erase", "flights", "--key", KEY, "--tenant", "x", "--reason", "x"], "erase what?"),
-        (["erase", "flights", "--key", KEY], "erase why?"),
-        (["erase", "--key", KEY, "--reason", "x"], "from which table?"),
+        (["erase", "flights", "--reason", "x"], "choose exactly one way"),
+        (["erase", "flights", "--key", KEY, "--tenant", "x", "--reason", "x"], "choose exactly one way"),
+        (["erase", "flights", "--key", KEY], "the reason of the erasure is missing"),
+        (["erase", "--key", KEY, "--reason", "x"], "no table is named"),
         (["erase", "flights", "--verify", "x", "--key", KEY], "without a selection"),
         (["erase", "flights", "--tenant", "x", "--reason", "x"], "not split by tenant"),
     ],

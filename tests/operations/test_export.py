@@ -402,10 +402,10 @@ def test_the_command_exports_and_a_restore_brings_it_back(scene: Scene, begun: i
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--at", "now"], "export to where?"),
-        (["--to", "file:///x"], "what is to be exported?"),
-        (["--to", "file:///x", "--changes", "--at", "now"], "what is to be exported?"),
-        (["--to", "file:///x", "--changes"], "the changes since when?"),
+        (["--at", "now"], "choose one place to export to"),
+        (["--to", "file:///x"], "choose exactly one of --changes and --at"),
+        (["--to", "file:///x", "--changes", "--at", "now"], "choose exactly one of --changes and --at"),
+        (["--to", "file:///x", "--changes"], "the beginning of the changes is missing"),
         (["--to", "file:///x", "--at", "now", "--from", "1h ago"], "--at goes without --from"),
         (["--to", "file:///x", "--to", "now", "--at", "now"], "not a URL: 'now'"),
         (["--to", "file:///x", "--at", "now", "--scale", "total"], "not a scale"),

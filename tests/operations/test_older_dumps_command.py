@@ -123,4 +123,4 @@ def test_every_other_source_in_every_command(scene: Scene) -> None:
     for without in (["migrate", scene.table, "one.py"], ["diff", scene.table, scene.table], ["backfill", scene.table]):
         for words in (semicolons, ("--csv-columns", "id,note"), ("--no-checksums",)):
             ran = scene.call(*without, *words)
-            assert (ran.code, f"{words[0]}: without files?" in ran.err) == (2, True), ran.err
+            assert (ran.code, f"{words[0]}: there are no files" in ran.err) == (2, True), ran.err

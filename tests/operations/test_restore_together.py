@@ -195,8 +195,8 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
     for words, code, said in (
         ([*group, *at], 2, "choose exactly one of --in-place, --suffix, --prefix, --map"),
         ([*group, *at, "--in-place", "--suffix=-x"], 2, "choose exactly one of"),
-        ([*group, "--in-place"], 2, "to which moment?"),
-        (at, 2, "which table?"),
+        ([*group, "--in-place"], 2, "the moment to restore is missing"),
+        (at, 2, "no table is named"),
         ([*group, *at, "--map", "two-to-one"], 2, "have one target: 'x-new'"),
         ([*group, *at, "--map", "short"], 2, f"--map names no target for '{shop.ledger}'"),
         ([*group, *at, "--map", "strange"], 2, "not a map of tables"),
@@ -207,14 +207,14 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
         ([*group, *at, "--suffix=-there"], 4, f"{shop.stock}-there exists and holds items"),
         ([*group, "--at", "2100-01-01T00:00:00Z", "--suffix=-x", "--settle"], 4, "nothing was touched: 3 of 3"),
         ([*group, "--at", "soon", "--suffix=-x"], 2, "soon"),
-        ([*group, *at, "--suffix=-x", "--key", "{}"], 2, "goes without --key"),
+        ([*group, *at, "--suffix=-x", "--key", "{}"], 2, "not a key of this table"),
         ([*group, *at, "--to", "x-new"], 2, "goes without --to"),
         ([*group, *at, "--suffix=-x", "--expect-deletes", "1"], 2, "only a restore in place deletes rows"),
         ([*group, *at, "--in-place"], 4, "not confirmed: Bring 3 tables"),
         ([shop.orders, "unknown-table", *at, "--suffix=-x"], 1, "does not know the table 'unknown-table'"),
         (["--group", "nobody", *at, "--suffix=-x"], 1, "knows no group 'nobody'"),
         (["--match", "nothing-*", *at, "--suffix=-x"], 1, "no table of the vault matches"),
-        (["--resume", "nothing"], 2, "which table?"),
+        (["--resume", "nothing"], 2, "no table is named"),
         ([*group, "--resume", "nothing"], 2, "no restore of several tables: nothing"),
     ):
         ran = scene.call("restore", *words)

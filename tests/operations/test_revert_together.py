@@ -75,10 +75,10 @@ def test_what_is_selected_in_one_table_only_is_no_failure(scene: Scene, shop: Sh
     mine = {wire.key_of(SCHEMA, key("order", 10_000))}
     assert shop.live()[shop.orders].keys() - mine == shop.at(shop.last + 1)[shop.orders].keys()
     for words, code, said in (
-        (["--group", "shop"], 2, "since when?"),
+        (["--group", "shop"], 2, "the window of the changes is missing"),
         (["--group", "shop", "--from", "1h ago", "--key", "{}"], 2, "goes without --key"),
         (["--group", "shop", "--from", "1h ago", "--plan", "x"], 2, "goes without --plan"),
-        (["--from", "1h ago"], 2, "which table?"),
+        (["--from", "1h ago"], 2, "no table is named"),
         (["--group", "nobody", "--from", "1h ago"], 1, "knows no group"),
         (["--group", "shop", "--resume", "nothing"], 2, "no revert of several tables"),
         ([*window(shop)], 4, "not confirmed: Undo these changes of"),

@@ -96,7 +96,7 @@ def words_of(environment: Mapping[str, str]) -> ReplicaEnvironment:
     """Returns the settings. Raises UsageError if no replica is named, or if the variables contradict one another."""
     older, named = legacy_env.of_replica(environment), environment.get(TABLE)
     if older is None and not named:
-        raise UsageError(f"which table is the replica? {TABLE} is not set", hint=f"Set it, and {REGION} where it is elsewhere.")
+        raise UsageError(f"the replica is not named: {TABLE} is not set", hint=f"Set it, and {REGION} where it is elsewhere.")
     if older is not None and named and named != older.table:
         raise UsageError(f"{TABLE} is {named}, and ReplicaTable is {older.table}", hint="Take one of them away.")
     deletes = environment.get(DELETES) or Deletes.ALL

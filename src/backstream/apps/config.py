@@ -120,7 +120,9 @@ class Config:
         """The vault's URL. Raises UsageError if none is given."""
         url = self._vault or os.environ.get(VAULT_VARIABLE, "")
         if not url:
-            raise UsageError("which vault?", hint=f"Give --vault s3://bucket/prefix (or file:///folder), or set {VAULT_VARIABLE}.")
+            raise UsageError(
+                "no vault is given", hint=f"Give --vault s3://bucket/prefix (or file:///folder), or set {VAULT_VARIABLE}."
+            )
         return url
 
     @property

@@ -45,4 +45,4 @@ class TableSelection:
     def check(self) -> None:
         """Raises UsageError if tables are selected in two ways at once: nothing says whether one or both must hold."""
         if len(self._ways()) > 1:
-            raise UsageError(f"which tables: {' or '.join(self._ways())}?", hint="Select tables in one way at a time.")
+            raise UsageError(f"{' and '.join(self._ways())} exclude each other", hint="Select tables in one way at a time.")

@@ -193,7 +193,7 @@ class _ItemSource:
         allow_gap: bool,
     ) -> None:
         if at is not None and snapshot is not None:
-            raise UsageError("a moment, or a snapshot?", hint="Give --at or --from-snapshot, not both.")
+            raise UsageError("a moment and a snapshot exclude each other", hint="Give --at or --from-snapshot, not both.")
         check_reading(segments, max_read_units)
         self.at = at
         self.snapshot = snapshot

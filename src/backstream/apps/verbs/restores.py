@@ -80,7 +80,9 @@ class Restoring:
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
         check_deletes(options, in_place=in_place)
         if settings_only and (keys or any(each is not None for each in (tenant, partition, where, keys_file, changed_between))):
-            raise UsageError("settings only, or these rows?", hint="Leave the selection out, or --settings-only.")
+            raise UsageError(
+                "settings only and a selection of rows exclude each other", hint="Leave the selection out, or --settings-only."
+            )
         vault = self._config.vault(self._name)
         vault.accept_settings = accept_settings
         around = self._surroundings(progress, notice)

@@ -32,7 +32,7 @@ def create() -> App:
     if not settings.auth:
         raise Refused("anybody could read all items", hint="Set BACKSTREAM_WEB_AUTH: header:NAME or basic:FILE. See docs/web.md.")
     if not settings.hosts:
-        raise UsageError("by which names is it reached?", hint="Set BACKSTREAM_WEB_HOSTS, with commas.")
+        raise UsageError("the names by which browsers reach it are not given", hint="Set BACKSTREAM_WEB_HOSTS, with commas.")
     secret = os.environ.get("BACKSTREAM_WEB_SECRET", "").encode()
     if secret and len(secret) < LEAST:
         raise UsageError(f"BACKSTREAM_WEB_SECRET has fewer than {LEAST} bytes")

@@ -34,9 +34,14 @@ class EraseRequest(msgspec.Struct, frozen=True):
         """Raises UsageError unless it selects in exactly one way, and gives a reason."""
         ways = bool(self.keys) + (self.partition is not None) + (self.tenant is not None)
         if ways != 1:
-            raise UsageError("erase what?", hint="Give exactly one of --key (several times), --keys, --partition and --tenant.")
+            raise UsageError(
+                "choose exactly one way to select the items to erase",
+                hint="Give --key (several times), --keys, --partition or --tenant.",
+            )
         if not self.reason.strip() and not self.dry_run:
-            raise UsageError("erase why?", hint="Give --reason TEXT: it is kept in the record of the erasure.")
+            raise UsageError(
+                "the reason of the erasure is missing", hint="Give --reason TEXT: it is kept in the record of the erasure."
+            )
 
 
 class EraseContext(msgspec.Struct, frozen=True):

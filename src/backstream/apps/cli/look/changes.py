@@ -143,11 +143,11 @@ def _one_window(since: str, until: str) -> tuple[Moment, Moment]:
 def _check_words(*, net: bool, summary: bool, limit: int | None, json: bool, ndjson: bool) -> None:
     """Raises UsageError if the options contradict each other."""
     if net and summary:
-        raise UsageError("--net or --summary?", hint="Give one of them.")
+        raise UsageError("--net and --summary exclude each other", hint="Give one of them.")
     if summary and limit is not None:
         raise UsageError("--summary counts all changes: leave --limit out")
     if json and ndjson:
-        raise UsageError("--json or --ndjson?", hint="--json is one array, --ndjson a line for each.")
+        raise UsageError("--json and --ndjson exclude each other", hint="--json is one array, --ndjson a line for each.")
 
 
 def _say_how_sure(found: Selected) -> None:

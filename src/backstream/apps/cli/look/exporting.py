@@ -132,7 +132,7 @@ def _where(to: Sequence[str], *, changes: bool) -> tuple[str, str]:
     urls = [each for each in to if "://" in each]
     moments = [each for each in to if "://" not in each]
     if len(urls) != 1:
-        raise UsageError("export to where?", hint="--to s3://bucket/prefix or --to file:///folder, once.")
+        raise UsageError("choose one place to export to", hint="--to s3://bucket/prefix or --to file:///folder, once.")
     if len(moments) > 1 or (moments and not changes):
         raise UsageError(f"not a URL: {moments[-1]!r}", hint="Only --changes takes a moment with --to, once.")
     return urls[0], moments[0] if moments else "now"
@@ -147,9 +147,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _check_words(*, changes: bool, since: str | None, at: str | None, needs_from: bool) -> None:
     if changes == (at is not None):
-        raise UsageError("what is to be exported?", hint="Give either --changes with --from MOMENT, or --at MOMENT.")
+        raise UsageError(
+            "choose exactly one of --changes and --at", hint="Give either --changes with --from MOMENT, or --at MOMENT."
+        )
     if changes and since is None and needs_from:
-        raise UsageError("the changes since when?", hint="--from MOMENT")
+        raise UsageError("the beginning of the changes is missing", hint="--from MOMENT")
     if not changes and since is not None:
         raise UsageError("--at goes without --from")
 

@@ -97,7 +97,7 @@ def _table_and_query(words: list[str], file: Path | None) -> tuple[str | None, s
     if table is not None:
         naming.check_table_name(table)
     if words and file is not None:
-        raise UsageError("a query or a file?", hint="Give the query itself, or -f FILE.")
+        raise UsageError("a query and a file exclude each other", hint="Give the query itself, or -f FILE.")
     if file is not None:
         return table, _read(file)
     return table, words[0] if words else None
@@ -131,7 +131,7 @@ def _read(file: Path) -> str:
 def _output(given: dict[str, str | None]) -> _Output:
     chosen = [(form, value) for form, value in given.items() if value is not None]
     if len(chosen) > 1:
-        raise UsageError("--csv, --json or --parquet?", hint="Give one of them.")
+        raise UsageError("--csv, --json and --parquet exclude each other", hint="Give one of them.")
     if not chosen:
         return _Output("table", None)
     form, value = chosen[0]

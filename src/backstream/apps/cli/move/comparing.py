@@ -51,7 +51,7 @@ def diff(
     """
     of_files = {"no_checksums": no_checksums, "csv_delimiter": csv_delimiter, "csv_columns": csv_columns}
     if from_file is None and (wrong := given(of_files)):
-        raise UsageError(f"{', '.join(wrong)}: without files?", hint="They go with --from-file.")
+        raise UsageError(f"{', '.join(wrong)}: there are no files", hint="They go with --from-file.")
     elsewhere = any((to_profile, to_region, to_endpoint))
     place = tables.TablePlace(to_profile, to_region, to_endpoint) if elsewhere or from_file is None else None
     with ProgressBar() as bar:

@@ -63,7 +63,7 @@ def migrate(
     files = FileOptions(not no_checksums, csv_delimiter, csv_columns)
     if from_snapshot is None and files != FileOptions():
         wrong = given({"no_checksums": no_checksums, "csv_delimiter": csv_delimiter, "csv_columns": csv_columns})
-        raise UsageError(f"{', '.join(wrong)}: without files?", hint="They go with --from-snapshot; --resume knows them.")
+        raise UsageError(f"{', '.join(wrong)}: there are no files", hint="They go with --from-snapshot; --resume knows them.")
     backup = library.open(vault, patience=patience).table(table)
     if (live or resume is not None) and not yes and sys.stdin.isatty():
         what = (
@@ -125,9 +125,9 @@ def migrate(
 def _check_words(script: Path | None, resume: str | None, undo: str | None, *, earlier: bool) -> None:
     """Raises UsageError if the options do not say what to do."""
     if resume is not None and undo is not None:
-        raise UsageError("go on, or take back?", hint="Give --resume or --undo, not both.")
+        raise UsageError("--resume and --undo exclude each other", hint="Give --resume or --undo, not both.")
     if script is None and resume is None and undo is None:
-        raise UsageError("which script?", hint="backstream migrate TABLE SCRIPT; the script has `def migrate(item)`.")
+        raise UsageError("no script is given", hint="backstream migrate TABLE SCRIPT; the script has `def migrate(item)`.")
     if earlier and (resume is not None or undo is not None):
         raise UsageError("what it runs over was said when it began", hint="Leave --at and --from-snapshot out.")
 

@@ -62,7 +62,7 @@ def erase(
         _verified(_table_of(held, table, verify), verify, json=json)
         return
     if table is None:
-        raise UsageError("erase from which table?", hint="backstream erase TABLE --key KEY --reason TEXT")
+        raise UsageError("no table is named", hint="backstream erase TABLE --key KEY --reason TEXT")
     if not dry_run and not yes and reason and sys.stdin.isatty():
         confirm(f"Remove these items from all history of {table}, for good? Nothing brings them back.")
     with ProgressBar() as bar:

@@ -164,7 +164,7 @@ def _check_file_words(words: RestoreWords) -> None:
         }
     )
     if of_files and words.from_file is None:
-        raise UsageError(f"{', '.join(of_files)}: without files?", hint="They go with --from-file.")
+        raise UsageError(f"{', '.join(of_files)}: there are no files", hint="They go with --from-file.")
 
 
 def _agree(table: str, words: RestoreWords, held: str | None, run: Callable[..., Restored]) -> None:
@@ -212,7 +212,7 @@ def _after_stop(resumption: Resumption, via: Via, dump: str | None) -> str:
 def _check_words(at: str | None, resume: str | None, via: Via) -> None:
     """A restore is to a moment, unless it resumes one."""
     if resume is None and at is None:
-        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+        raise UsageError("the moment to restore is missing", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
     if resume is not None and via is Via.IMPORT:
         raise UsageError("an import leaves nothing to resume: --resume goes without --via import")
 

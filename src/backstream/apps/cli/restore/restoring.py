@@ -140,5 +140,5 @@ def restore(
     if run is not None or is_of_several(words):
         return restore_several(held, words, run)
     if tables.single is None:
-        raise UsageError("which table?", hint="Name tables, or give --all, --match, --tag or --group.")
+        raise UsageError("no table is named", hint="Name tables, or give --all, --match, --tag or --group.")
     return restore_one(tables.single, held.table(tables.single), words)  # nothing is opened yet: a dump needs no vault

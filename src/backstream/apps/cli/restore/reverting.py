@@ -228,12 +228,15 @@ def _check_words(since: str | None, *, dry_run: bool, **others: object) -> None:
     """Raises UsageError if the options do not say what to do."""
     given = [f"--{name}" for name, value in others.items() if value is not None]
     if len(given) > 1:
-        raise UsageError(f"{' or '.join(given)}?", hint="Give one of them.")
+        raise UsageError(f"{' and '.join(given)} exclude each other", hint="Give one of them.")
     stands_alone = [name for name in given if name != "--plan"]
     if stands_alone in (["--apply"], ["--resume"]) and dry_run:
         raise UsageError(f"{stands_alone[0]} goes without --dry-run", hint="Its plan is the dry run: read the file.")
     if not stands_alone and since is None:
-        raise UsageError("since when?", hint="--from MOMENT --to MOMENT: the window of the changes that are to be undone.")
+        raise UsageError(
+            "the window of the changes is missing",
+            hint="--from MOMENT --to MOMENT: the window of the changes that are to be undone.",
+        )
 
 
 def _always(_: Plan) -> bool:

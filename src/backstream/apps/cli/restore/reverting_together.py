@@ -37,7 +37,7 @@ def check_alone(tables: TableSelection, run: Path | None, **alone: object) -> No
     if run is not None and tables.is_given:
         raise UsageError("the file names its tables itself", hint="Give --resume or --undo without tables.")
     if run is None and not tables.is_given:
-        raise UsageError("which table?", hint="Name tables, or give --all, --match, --tag or --group.")
+        raise UsageError("no table is named", hint="Name tables, or give --all, --match, --tag or --group.")
 
 
 COMMON = ("into_another", "patience", "max_write_units")

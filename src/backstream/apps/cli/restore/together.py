@@ -48,7 +48,7 @@ def restore_several(held: library.Vault, words: RestoreWords, run: Path | None) 
         hint = "Its file is named backstream-group-ID.ndjson, and names its tables itself."
         raise UsageError(f"no restore of several tables: {words.resume or words.undo}", hint=hint)
     if words.at is None:
-        raise UsageError("to which moment?", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
+        raise UsageError("the moment to restore is missing", hint="--at 2026-11-23T04:15:00Z, --at '15m ago', ...")
     return _restore(held, words, words.at)
 
 

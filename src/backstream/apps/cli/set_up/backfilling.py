@@ -48,7 +48,7 @@ def backfill(
         "csv_columns": csv_columns,
     }
     if from_export is None and (wrong := given(of_files)):
-        raise UsageError(f"{', '.join(wrong)}: without files?", hint="They go with --from-export.")
+        raise UsageError(f"{', '.join(wrong)}: there are no files", hint="They go with --from-export.")
     held = library.open(vault)
 
     def one(table: str) -> None:
