@@ -1,5 +1,6 @@
 # The command line, for schedules in ECS, Fargate or Kubernetes: docker build -t backstream . && docker run --rm backstream status
-FROM python:3.13-slim AS build
+# The version of Python on which the whole suite runs.
+FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY requirements/cli.txt requirements/cli.txt
@@ -8,7 +9,7 @@ RUN python -m venv /opt/backstream \
     && /opt/backstream/bin/pip install --no-cache-dir --require-hashes --requirement requirements/cli.txt \
     && /opt/backstream/bin/pip install --no-cache-dir --no-deps .
 
-FROM python:3.13-slim
+FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 backstream
 COPY --from=build /opt/backstream /opt/backstream
 ENV PATH=/opt/backstream/bin:$PATH PYTHONUNBUFFERED=1

@@ -19,7 +19,7 @@ demo: $(VENV)/local ## a real day of flights: captured, ruined, brought back (ab
 
 # The checks need one processor, and so does the first collection of the tests, which compiles them for all workers at once.
 # What the checks say comes last, where it is seen; each of the two can fail the whole.
-test: $(VENV)/dev ## everything that must hold: style, types, layers, tests (about 10 minutes on two cores)
+test: $(VENV)/dev ## everything that must hold: style, types, layers, tests (about 20 minutes on two idle cores)
 	@mkdir -p build
 	@$(MAKE) --no-print-directory lint >build/lint.txt 2>&1 & checks=$$!; \
 	$(BIN)/pytest --collect-only --quiet >build/collected.txt 2>&1; \

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
@@ -17,38 +15,12 @@ import pytest
 
 from backstream.apps.demo import flights, proof
 from backstream.errors import DifferencesFound, Failed
+from kit.demo_place import DEMO, STOPPED, Place
 
-DEMO = (sys.executable, "-m", "backstream", "demo")
 # What the commands say of themselves on stderr: the ways on and back of the restore, and how fresh a history is.
 EXPECTED = ("if this is interrupted, ", "To take back what it wrote, ", "note: the vault is sure to hold ")
-STOPPED = 130
 
 # --- the command, from the outside ---------------------------------------------------------------------------------------------
-
-
-class Place:
-    """Where a demo runs: a folder for its temporary files, and a mark in the environment that all its processes inherit."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.mark = uuid.uuid4().hex
-        self.environment = {**os.environ, "TMPDIR": str(folder), "PLACE_OF_THIS_DEMO": self.mark, "PYTHONUNBUFFERED": "1"}
-
-    def processes(self) -> list[int]:
-        """Every living process that a demo started here, wherever in the tree it stands by now."""
-        found = []
-        for each in Path("/proc").glob("[0-9]*"):
-            try:
-                environment = (each / "environ").read_bytes()
-            except OSError:
-                continue  # it has ended meanwhile
-            if self.mark.encode() in environment:
-                found.append(int(each.name))
-        return found
-
-    def files(self) -> list[str]:
-        """What lies in the folder for temporary files."""
-        return [path.name for path in self.folder.iterdir()]
 
 
 @pytest.fixture

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from backstream.apps.web.access.settings import WebSettings
 from backstream.model import moment
+from kit.demo_place import DEMO, STOPPED, Place
 from kit.orders import Orders
 from kit.served import Served, served
 
@@ -44,7 +48,9 @@ def orders() -> Orders:
 
 @pytest.fixture
 def server(orders: Orders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path if "SCREENS" not in os.environ else Path(tempfile.gettempdir()) / "incident"  # seen on the screen of runs
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
     with served(orders.config(), WebSettings(allow_restore=True)) as running:
         yield running
 
@@ -146,6 +152,35 @@ def test_the_bad_night_by_clicks_alone(browser: Browser, server: Served, orders:
     expected["2026-0006"] = orders.good["2026-0006"] | note
     assert orders.scanned() == expected
     assert COMPLAINTS == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)  # a whole demo comes first
+def test_the_demo_stays_shows_its_night_and_ends_cleanly(browser: Browser, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    command = [*DEMO, "--stay"]
+    with subprocess.Popen(command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        try:
+            assert demo.stdout is not None
+            address = next(line.strip() for line in demo.stdout if line.startswith("http://127.0.0.1:"))
+            page = browser.new_page(viewport=DESK)
+            page.set_default_timeout(PATIENCE)
+            page.goto(address)
+            page.get_by_role("heading", name="Vault", exact=True).wait_for()
+            page.get_by_role("link", name="flights", exact=True).first.click()
+            page.get_by_role("heading", name="Timeline", exact=True).wait_for()
+            settled(page)
+            assert "4,199" in page.inner_text("main")
+            page.get_by_role("link", name="Plan", exact=True).click()
+            page.get_by_role("button", name="Make the plan").wait_for()
+            demo.send_signal(signal.SIGINT)
+            said = demo.stdout.read()
+            assert demo.wait(240) == STOPPED
+        finally:
+            demo.kill()
+    assert said.endswith("stopped: the servers are ended, nothing stays behind\n")
+    assert not place.processes()
+    assert not place.files()
 
 
 def _drag(page: Page, since: int, until: int) -> None:
