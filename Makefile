@@ -14,7 +14,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/local ## a real day of flights: captured, ruined, brought back (about a minute)
+demo: $(VENV)/local ## a real day of flights: captured, ruined, brought back (about a minute; once, the set-up before it)
 	$(BIN)/backstream demo
 
 # The checks need one processor, and so does the first collection of the tests, which compiles them for all workers at once.

@@ -56,7 +56,7 @@ Test = Callable[[Item], bool]
 class Condition:
     """A parsed condition. Raises UsageError, naming the position, if `text` is not one.
 
-    `names`: the attributes that it tests, as paths into maps with dots.
+    `names`: the attributes that it tests, as paths into maps with dots. `attributes`: the item's own attributes that it looks into.
     """
 
     def __init__(self, text: str) -> None:
@@ -64,6 +64,7 @@ class Condition:
         parser = _Parser(text)
         self._test = parser.whole()
         self.names: list[str] = [".".join(path) for path in parser.paths]
+        self.attributes = frozenset(path[0] for path in parser.paths)  # a name may hold dots itself
 
     def matches(self, image: bytes) -> bool:
         """True if an image (DynamoDB JSON) satisfies it. Raises Damaged if the bytes are not an image."""

@@ -27,10 +27,12 @@ def web(
     ] = False,
     private: Annotated[bool, Option("--private", help="Put no key into addresses: a hash stands for it.")] = False,
     hide: Annotated[
-        list[str] | None, Option("--hide", metavar="ATTR", help="Show nothing of this attribute; repeatable.", show_default=False)
+        list[str] | None,
+        Option("--hide", metavar="ATTR", help="Show nothing of this top-level attribute; repeatable.", show_default=False),
     ] = None,
     mask: Annotated[
-        list[str] | None, Option("--mask", metavar="ATTR", help="Show no value of this attribute; repeatable.", show_default=False)
+        list[str] | None,
+        Option("--mask", metavar="ATTR", help="Show no value of this top-level attribute; repeatable.", show_default=False),
     ] = None,
     host: Annotated[
         str, Option(metavar="ADDRESS", help="Listen at this address; others than this machine's need --auth.")

@@ -10,7 +10,7 @@ import msgspec
 from backstream.apps.web.access.remembered import Remembered
 from backstream.apps.web.access.settings import WebSettings
 from backstream.errors import BackstreamError, Refused, UsageError
-from backstream.model.condition import Condition
+from backstream.model.condition import Condition, path_of
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.operations.inspect.actors import ActorClaim, ActorSource
 from backstream.vault.catalog import Catalog
@@ -71,18 +71,16 @@ class Privacy:
 
     def check_filters(self, catalog: Catalog, where: str | None, attributes: Sequence[str], tenant: str | None) -> None:
         """Raises UsageError if a filter would disclose a guarded attribute."""
-        guarded = self._settings.guarded
-        asked = {name.partition(".")[0] for name in (Condition(where).names if where else [])}
-        asked |= self._settings.hidden.intersection(attributes)
+        asked = set(Condition(where).attributes if where else ()) | self._settings.hidden.intersection(attributes)
         if tenant is not None and catalog.tenant_attribute is not None:
-            asked.add(catalog.tenant_attribute.partition(".")[0])
-        if guarded & asked:
+            asked.add(catalog.tenant_attribute)
+        if self._settings.guarded & asked:
             raise UsageError("a filter asks for an attribute that is hidden or masked here", hint="Use the command line for that.")
 
     def allows_actor(self, catalog: Catalog) -> bool:
         """True if the actor in items may be shown."""
         attribute = catalog.actor_attribute
-        return attribute is None or attribute.partition(".")[0].strip('"') not in self._settings.guarded
+        return attribute is None or path_of(attribute)[0] not in self._settings.guarded
 
     def claims(self, catalog: Catalog, claims: Sequence[ActorClaim]) -> list[ActorClaim]:
         """Returns the actors of a change, as far as they may be shown."""
