@@ -146,7 +146,7 @@ def test_the_bad_night_by_clicks_alone(browser: Browser, server: Served, orders:
     page.get_by_role("heading", name="Row by row").wait_for()
     page.get_by_label("Type orders to confirm").fill("orders")
     page.get_by_role("button", name="Carry out this plan").click()
-    page.get_by_role("heading", name="Go on, or take it back").wait_for()
+    page.get_by_role("heading", name="Resume or undo").wait_for()
     expected = orders.good | {name: orders.kept[name] for name in ("2026-0040",)}
     note = {name: value for name, value in orders.kept["2026-0006"].items() if name in ("note", "by_customer")}
     expected["2026-0006"] = orders.good["2026-0006"] | note

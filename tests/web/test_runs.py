@@ -61,7 +61,7 @@ def stopped(visit: Visit, sent: Answer, halting: Halting) -> Answer:
     """The screen of a run that was stopped by its button after its first writes."""
     assert halting.begun.wait(LONG)
     running = visit.get(sent.headers["location"])
-    assert "What is not done yet can be resumed" in running.words
+    assert "The rest can be resumed" in running.words
     button = re.search(r'action="(/runs/[^"]*/stop)"', running.body)
     assert button is not None
     assert visit.post(button[1], {"csrf": running.csrf}).status == 303
