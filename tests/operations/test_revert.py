@@ -81,6 +81,7 @@ def test_it_stops_at_a_conflict_before_anything_is_written(shop: Shop) -> None:
     with pytest.raises(PartlyDone, match=r"^1 item is in conflict"):
         shop.revert(on_conflict=OnConflict.STOP)
     assert shop.prices() == {**BAD, "1": "7"}
+    assert not list(shop.folder.iterdir())  # a plan holds items: it does not stay behind
 
 
 def test_it_overwrites_where_it_is_told_to(shop: Shop) -> None:

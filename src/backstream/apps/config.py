@@ -247,8 +247,10 @@ class Config:
         """Returns the place of CloudTrail's files, a bucket or a folder, and the path of that place: `s3://bucket/path` or a
         folder's own.
         """
-        place = place_of(url) if "://" in url else Path(url).absolute()
+        place = place_of(url) if "://" in url or not url else Path(url).absolute()
         if isinstance(place, Path):
+            if place.is_file():
+                raise UsageError(f"{place} is a file", hint="Give the folder that holds CloudTrail's files.")
             return FolderFiles(place, limit_of(object_limits.in_files)), str(place)
         api = self._aws.bucket(place[0], limit_of(object_limits.in_files), self.owners.of_files(in_vault=False))
         files = S3Store(api, place[1], self.clock, versioned=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from backstream.model.changes import merge
+from backstream.model.values import wire
 
 AROUND = 40  # characters shown on either side of the place where two long values differ
 LONG = 160  # characters; a longer value is cut where a plan is shown
+Value = dict[str, Any]  # an attribute's value in DynamoDB JSON
 
 
 def attributes(image: bytes) -> dict[str, bytes]:
@@ -53,9 +56,42 @@ def _where_they_differ(old: str, new: str) -> tuple[str, str]:
     """Returns the differing part of two long values, so that a change deep in a large one is visible."""
     if max(len(old), len(new)) <= LONG:
         return old, new
+    one, other = msgspec.json.decode(old), msgspec.json.decode(new)
+    reduced = _differing(one, other)
+    if reduced != (one, other):
+        old, new = (f"...{msgspec.json.encode(each).decode()}..." for each in reduced)
+        if max(len(old), len(new)) <= LONG:
+            return old, new
     same = _alike(old, new)
     end = _alike(old[same:][::-1], new[same:][::-1])
     return _around(old, same, len(old) - end), _around(new, same, len(new) - end)
+
+
+def _differing(one: Value, other: Value) -> tuple[Value, Value]:
+    """Returns two values without what is alike in their maps and sets, whose order says nothing: a text would differ everywhere."""
+    ((kind, old),), ((of, new),) = one.items(), other.items()
+    if kind == of == "M":
+        names = [name for name in {**old, **new} if not _same(old.get(name), new.get(name))]
+        pairs = {name: _differing(old[name], new[name]) for name in names if name in old and name in new}
+        return (
+            {kind: {name: pairs[name][0] if name in pairs else old[name] for name in names if name in old}},
+            {kind: {name: pairs[name][1] if name in pairs else new[name] for name in names if name in new}},
+        )
+    if kind == of and kind in ("SS", "NS", "BS"):
+        lost, gained = ({_element(kind, each): each for each in found} for found in (old, new))
+        return (
+            {kind: [each for name, each in lost.items() if name not in gained]},
+            {kind: [each for name, each in gained.items() if name not in lost]},
+        )
+    return one, other
+
+
+def _element(kind: str, text: str) -> str:
+    return text if kind == "SS" else wire.canonical_scalar(kind[0], text)
+
+
+def _same(one: Value | None, other: Value | None) -> bool:
+    return merge.same_value(*(None if each is None else msgspec.Raw(msgspec.json.encode(each)) for each in (one, other)))
 
 
 def _alike(one: str, other: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import Key, Moment, key_of, second_of
@@ -18,16 +20,23 @@ class Selected:
     """A window of changes and a selection of them, read when it is iterated: a `ChangeRecord` for each change, oldest first.
 
     Making it checks that the vault knows the window. `certainty`: the vault's certainty about it; `warnings`: unreadable objects,
-    if `allow_gap` was given, complete once everything was taken.
+    if `allow_gap` was given, complete once everything was taken. It is an iterator, too: after `next` a `for` goes on with the
+    rest.
     """
 
     def __init__(self, changes: Changes, tenant_attribute: str | None) -> None:
         self._changes = changes
         self._tenant_attribute = tenant_attribute
+        self._begun: Iterator[ChangeRecord] | None = None
         self.certainty = changes.certainty
 
     def __iter__(self) -> Iterator[ChangeRecord]:
-        return self._changes.records()
+        return self._changes.records() if self._begun is None else self._begun
+
+    def __next__(self) -> ChangeRecord:
+        if self._begun is None:
+            self._begun = self._changes.records()
+        return next(self._begun)
 
     def net(self) -> Iterator[NetRecord]:
         """Yields one record for each item: its state before the window against the state after it."""
@@ -43,9 +52,21 @@ class Selected:
         return self._changes.warnings
 
     @property
+    def gone(self) -> list[str]:
+        """Descriptions of the first images that cannot be read."""
+        return self._changes.gone
+
+    @property
     def doubtful(self) -> int:
         """The number of taken records that lack an image: their `note` says why."""
         return self._changes.doubtful
+
+
+class RequestedKeys(msgspec.Struct, frozen=True):
+    """Rows by their keys, and `notes`: why a row may be missing among them."""
+
+    keys: list[bytes]
+    notes: Sequence[str] = ()
 
 
 class Changing:
@@ -108,12 +129,23 @@ def requested_keys(
     keys_file: str | Path | None,
     changed_between: tuple[Moment, Moment] | None,
     allow_gap: bool,
-) -> list[bytes]:
+) -> RequestedKeys:
     """Returns the keys of the requested rows; none if all are. Raises NothingMatches if none of these rows changed."""
     asked = asked_of(vault, keys=keys, keys_file=keys_file)
     if changed_between is None:
-        return list(asked.keys)
-    return Changes(vault, span_of(vault, *changed_between, around), asked, around, allow_gap=allow_gap).keys()
+        return RequestedKeys(list(asked.keys))
+    found = Changes(vault, span_of(vault, *changed_between, around), asked, around, allow_gap=allow_gap)
+    try:
+        every = found.keys()
+    except NothingMatches as error:
+        error.hint = " ".join([error.hint, *_uncertain(found)]).strip()
+        raise
+    return RequestedKeys(every, [f"rows that changed in the window: {each}" for each in _uncertain(found)])
+
+
+def _uncertain(found: Changes) -> list[str]:
+    """Returns why a change of a window may be missing among those that were found."""
+    return [*found.certainty.notes, *(f"not read: {each}" for each in found.warnings)]
 
 
 def asked_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -86,24 +86,26 @@ class Restoring:
         vault = self._config.vault(self._name)
         vault.accept_settings = accept_settings
         around = self._surroundings(progress, notice)
+        moment = second_of(at, around.clock.now(), vault)
+        rows = requested_keys(
+            vault,
+            changing.ChangesContext(around.clock, around.memory, around.progress),
+            keys=keys,
+            keys_file=keys_file,
+            changed_between=changed_between,
+            allow_gap=options.get("allow_gap", False),
+        )
         request = RestoreRequest(
-            at=second_of(at, around.clock.now(), vault),
+            at=moment,
             target=target,
-            keys=requested_keys(
-                vault,
-                changing.ChangesContext(around.clock, around.memory, around.progress),
-                keys=keys,
-                keys_file=keys_file,
-                changed_between=changed_between,
-                allow_gap=options.get("allow_gap", False),
-            ),
+            keys=rows.keys,
             tenant=tenant,
             partition=partition,
             where=where,
             **as_fields(options),
         )
         covered = self._covered(vault, request.at)
-        return _vouched(self._by(way, vault, new, request, around), covered)
+        return _vouched(self._by(way, vault, new, request, around), covered, rows.notes)
 
     def _by(self, way: Via, vault: TableVault, new: NewTable | None, request: RestoreRequest, around: RestoreContext) -> Restored:
         if way is not Via.IMPORT:
@@ -260,7 +262,7 @@ class Restoring:
         return RestoreContext(config.table, config.clock, folder, shown, config.memory, notice, opener_of=opener_of)
 
 
-def _vouched(done: Restored, covered: SignedCover) -> Restored:
-    """Returns a report with the coverage by signatures."""
+def _vouched(done: Restored, covered: SignedCover, notes: Sequence[str] = ()) -> Restored:
+    """Returns a report with the coverage by signatures, and more notes."""
     words = signatures.in_words(covered)
-    return msgspec.structs.replace(done, covered=covered, warnings=[*done.warnings, *([words] if words else [])])
+    return msgspec.structs.replace(done, covered=covered, warnings=[*done.warnings, *notes, *([words] if words else [])])

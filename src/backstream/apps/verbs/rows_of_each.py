@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from backstream.apps.verbs.arguments import Key, Moment
-from backstream.apps.verbs.changes import requested_keys
+from backstream.apps.verbs.changes import RequestedKeys, requested_keys
 from backstream.errors import BackstreamError, NothingMatches
 from backstream.operations.changes import ChangesContext
 from backstream.operations.together.nothing import no_table_has_any
@@ -22,12 +22,12 @@ def keys_of_each(
     keys_file: str | Path | None,
     changed_between: tuple[Moment, Moment] | None,
     allow_gap: bool,
-) -> dict[str, list[bytes]]:
-    """Returns the keys of each table that has such rows: an empty list for all of its rows.
+) -> dict[str, RequestedKeys]:
+    """Returns the keys of each table that has such rows: none for all of its rows.
 
     Raises NothingMatches if no table has any, and one error that names all tables for which the keys are invalid.
     """
-    found, nothing, refusals = dict[str, list[bytes]](), dict[str, NothingMatches](), dict[str, BackstreamError]()
+    found, nothing, refusals = dict[str, RequestedKeys](), dict[str, NothingMatches](), dict[str, BackstreamError]()
     wanted = list(keys)
     for table, vault in vaults.items():
         try:

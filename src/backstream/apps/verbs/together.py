@@ -78,7 +78,7 @@ class Together:
         asked = moment_of(at, now)
         vaults = {table: self._config.vault(table) for table in tables}
         found = quiet(vaults, asked, now, self._config.memory) if settle and asked <= now else Quiet(asked, asked)
-        keys_of = keys_of_each(
+        rows_of = keys_of_each(
             vaults,
             ChangesContext(self._config.clock, self._config.memory, progress or Silent()),
             keys=keys,
@@ -88,10 +88,10 @@ class Together:
         )
         head = restoring.head_of(
             self._words,
-            {table: aims[table] for table in keys_of},
+            {table: aims[table] for table in rows_of},
             found.at,
             asked,
-            keys_of,
+            {table: each.keys for table, each in rows_of.items()},
             rows=rows,
             indexes=indexes,
             accept_settings=accept_settings,
@@ -103,9 +103,12 @@ class Together:
                 on_failure=on_failure,
                 progress=progress or Silent(),
                 notice=notice,
-                nothing=[table for table in tables if table not in keys_of],
+                nothing=[table for table in tables if table not in rows_of],
                 **fields,
-                warnings=[found.note] if found.note else [],
+                warnings=[
+                    *([found.note] if found.note else []),
+                    *(f"{table}: {note}" for table, each in rows_of.items() for note in each.notes),
+                ],
             ),
         )
 

@@ -1,7 +1,7 @@
 """`changes`: lists the changes between two moments, in the order of time, item by item, or counted."""
 
 from backstream.operations.changes.gathered import ItemChanges
-from backstream.operations.changes.run import Changes, ChangesContext, NetRecord
+from backstream.operations.changes.run import Changes, ChangesContext, NetRecord, unread_images
 from backstream.operations.changes.seen import ChangeRecord, SeenChange
 from backstream.operations.changes.selection import ChangeCriteria, Number, keys_in, numbers_in
 from backstream.operations.changes.summary import ChangeSummary, summary
@@ -22,4 +22,5 @@ __all__ = [
     "keys_in",
     "numbers_in",
     "summary",
+    "unread_images",
 ]

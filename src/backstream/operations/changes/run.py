@@ -63,8 +63,8 @@ class NetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class Changes:
     """The selected changes of a window. Making it checks that the vault knows them: see `window.check` for its errors.
 
-    `certainty`: the vault's certainty about the window; `warnings`: descriptions of unreadable objects, complete once all changes
-    were taken.
+    `certainty`: the vault's certainty about the window; `warnings`: descriptions of unreadable objects, and `gone`: of the first
+    images that cannot be read; both are complete once all changes were taken.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Changes:
         self._around = around
         self._allow_gap = allow_gap
         self.warnings: list[str] = []
+        self.gone: list[str] = []
         self.actors = Actors.of_vault(vault, self._unread_finding)
         self.selection = ChangeSelection(vault, asked, self.actors)
         now = around.clock.now()
@@ -115,12 +116,12 @@ class Changes:
         Raises NothingMatches if a selection matches none, and PartlyDone if an image is gone.
         """
         found = 0
-        gone: list[str] = []
         for seen in self.known():
             found += 1
-            gone += [seen.doubt] if seen.gone and len(gone) < safety.NAMED else []
             yield seen
-        self._finish(found, gone)
+        self.check_found(found)
+        if self.gone:
+            raise PartlyDone(unread_images(self.gone), hint="All other changes are listed.")
 
     def known(self, *, briefly: bool = False) -> Iterator[SeenChange]:
         """Yields the same. It is no error if there are none, or if an image is gone: see `SeenChange.gone`.
@@ -129,15 +130,20 @@ class Changes:
         """
         for seen in self._in_time(listed_entries if briefly and self.selection.is_all else entries):
             if not _tells_nothing(seen) and self.selection.takes(seen):
-                self.doubtful += bool(seen.doubt)
+                if seen.doubt:
+                    self.doubtful += 1
+                    self._note_gone(seen)
                 yield seen
 
-    def _finish(self, found: int, gone: Sequence[str]) -> None:
+    def _note_gone(self, seen: SeenChange) -> None:
+        if seen.gone and len(self.gone) < safety.NAMED:
+            self.gone.append(seen.doubt)
+
+    def check_found(self, found: int) -> None:
+        """Raises NothingMatches if a selection matches no change, and NotFound if a change that was named is not in the window."""
         if not found and not self.selection.is_all:
             raise self.selection.nothing(self.table, self._span)
         self.selection.check_all_found(self.table, self._span)
-        if gone:
-            raise PartlyDone(f"images of changes cannot be read: {'; '.join(gone)}", hint="All other changes are listed.")
 
     def _in_time(self, decode: Decode) -> Iterator[SeenChange]:
         with TimeSorter() as sorter:
@@ -177,18 +183,18 @@ class Changes:
             found.update(dict.fromkeys(key for key in map(self._vault.key, piece.entries) if self.selection.may_be(key)))
         if not found and self.selection.is_all:
             raise NothingMatches(f"nothing of {self.table} changed from {self._span}", hint="Nothing was touched.")
-        self._finish(len(found), [])
+        self.check_found(len(found))
         return list(found)
 
     # --- item by item ---
 
     def items(self) -> Iterator[ItemChanges]:
-        """Yields each item with a selected change: see `ItemChanges`. Raises the errors of `each`."""
+        """Yields each item with a selected change: see `ItemChanges`. Raises the errors of `check_found`."""
         found = 0
         for each in self._chosen_items():
             found += 1
             yield each
-        self._finish(found, [])
+        self.check_found(found)
 
     def _items(self, *, only_ends: bool = False) -> Iterator[ItemPiece]:
         return by_item(self._vault, self._span, self._log(), self._unread, self._around.memory, only_ends=only_ends)
@@ -200,7 +206,10 @@ class Changes:
             images = items_with_images(self._vault, [each.pairs for each in pieces])
             for piece, changes in zip(pieces, images, strict=True):
                 for each in changes:
-                    gathered.add(each, chosen=self.selection.takes(each))
+                    taken = self.selection.takes(each)
+                    gathered.add(each, chosen=taken)
+                    if taken:
+                        self._note_gone(each)
                 if piece.is_last:
                     if gathered.selected:
                         yield gathered.item(piece, selected=piece.count if by_key else gathered.selected)
@@ -270,6 +279,11 @@ class Changes:
             note=item.doubt,
             actor_source=None if by is None else by.source,
         )
+
+
+def unread_images(gone: Sequence[str]) -> str:
+    """Returns the words for images that cannot be read."""
+    return f"images of changes cannot be read: {'; '.join(gone)}"
 
 
 def _tells_nothing(seen: SeenChange) -> bool:

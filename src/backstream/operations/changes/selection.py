@@ -130,7 +130,11 @@ class ChangeSelection:
         return not self._keys or key in self._keys
 
     def takes(self, seen: SeenChange) -> bool:
-        """True if a change is selected."""
+        """True if a change is selected.
+
+        One whose images cannot be read is selected, unless its key, number or event rules it out: nobody can tell that it does not
+        match.
+        """
         if self.is_all:
             return True
         return self.may_be(seen.key) and self._by_number(seen) and self._by_kind(seen) and self._by_images(seen)
@@ -149,12 +153,14 @@ class ChangeSelection:
             return False
         if self._asked.actor is None:
             return True
-        by = self._actors.is_by(seen, [self._asked.actor])
+        by = seen.gone or self._actors.is_by(seen, [self._asked.actor])
         if not by:
             self._who.add(self._actors.of(seen))
         return by
 
     def _by_images(self, seen: SeenChange) -> bool:
+        if seen.gone:
+            return True
         for each in self._filters:
             if not each.wants(seen.old, seen.new):
                 each.rules_out(RowState(seen.key, None, seen.new or seen.old))  # so that it knows the names that there are

@@ -69,11 +69,15 @@ class ChangeSummary(msgspec.Struct, frozen=True, rename={"since": "from", "until
 
 
 def summary(changes: Changes, tenant_attribute: str | None) -> ChangeSummary:
-    """Counts all selected changes of a window, in bounded memory. Raises the errors of `Changes.each`."""
+    """Counts all selected changes of a window, in bounded memory. Raises the errors of `Changes.check_found`.
+
+    A change whose images cannot be read is counted, but not by attribute or tenant: see `Changes.gone`.
+    """
     with ExitStack() as stack:
         counting = _Counting(changes, tenant_attribute, stack)
-        for seen in changes.each():
+        for seen in changes.known():
             counting.add(seen)
+        changes.check_found(counting.count)
         return counting.summary()
 
 
@@ -140,10 +144,10 @@ class _Counting:
         self._times: Counter[int] = Counter()
         self._keys = _Keys(stack)
         self._changed = ChangedAttributes()
-        self._count = 0
+        self.count = 0
 
     def add(self, seen: SeenChange) -> None:
-        self._count += 1
+        self.count += 1
         self._keys.add(seen.key)
         self._events.add(seen.event)
         self._actors.add(self._changes.actors.of(seen) or NOBODY)
@@ -163,7 +167,7 @@ class _Counting:
             since=moment.iso(changes.span.since),
             until=moment.iso(changes.span.until),
             items=items,
-            changes=self._count,
+            changes=self.count,
             events=self._events.most_first(),
             tenants=None if self._tenant_attribute is None else self._tenants.most_first(),
             attributes=self._attributes.most_first(),

@@ -18,7 +18,7 @@ from backstream.operations.migrate.undo import OTHERS_CHANGED
 from backstream.operations.restore import Failure
 from backstream.operations.restore.resume_file import MOST_NAMED
 from backstream.operations.revert import deletes
-from backstream.operations.revert.applying import execute, plan_path_for
+from backstream.operations.revert.applying import execute, path_for, plan_path_for
 from backstream.operations.revert.plan_file import FAILED, Plan, PlanRow
 from backstream.operations.revert.planning import make_plan
 from backstream.operations.revert.request import Around, Reverted, RevertRequest, Writing
@@ -62,16 +62,15 @@ def revert(vault: TableVault, request: RevertRequest, around: Around, writing: W
     """
     name = private_files.token()
     made = plan(vault, request, around, plan_path_for(name, around.folder), name=name, max_units=writing.max_units)
-    agreed = False
     try:
         deletes.check(made, around.table, writing.expect_deletes)
-        agreed = ask(made)
+        report = execute(made, around, writing, exactly=False, owned=True) if ask(made) else None
     finally:
-        if not agreed:
+        if not path_for(name, around.folder).exists():  # nothing was written, so nobody needs the plan any more
             made.path.unlink(missing_ok=True)
-    if not agreed:
+    if report is None:
         raise Refused("aborted; nothing was changed")
-    return execute(made, around, writing, exactly=False, owned=True)
+    return report
 
 
 def apply(path: Path, around: Around, writing: Writing, *, into_another: bool = False) -> Reverted:

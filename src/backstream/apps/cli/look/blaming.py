@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated
 
 import msgspec
@@ -13,7 +14,7 @@ from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
 from backstream.apps.cli.output import as_facts, notice
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.errors import NotFound
+from backstream.errors import BackstreamError, NotFound
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.blame import Blamed, BlameFinding, Outcome
@@ -48,7 +49,7 @@ def blame(
     Data events are off by default and cost money: see docs/who.md. If several calls fit a change, all of them are listed.
     """
     shown = _AsJson() if json else _AsText()
-    with ProgressBar() as bar:
+    with shown.until_an_error(), ProgressBar() as bar:
         report = (
             library.open(vault)
             .table(table)
@@ -93,6 +94,17 @@ class _AsJson:
         self._write(self._before + visible_json(msgspec.json.encode(finding)))
         self._before = b",\n"
 
+    @contextmanager
+    def until_an_error(self) -> Iterator[None]:
+        """Ends the document after an error, if it was begun: what was found is in it, without sums."""
+        try:
+            yield
+        except BackstreamError:
+            if not self._before.startswith(b"{"):
+                self._write(b"]}\n")
+                sys.stdout.buffer.flush()
+            raise
+
     def end(self, report: Blamed) -> None:
         """Writes the sums."""
         begin = self._before if self._before.startswith(b"{") else b""
@@ -105,6 +117,11 @@ class _AsJson:
 
 class _AsText:
     """A few lines for each change, then the sums."""
+
+    @staticmethod
+    def until_an_error() -> AbstractContextManager[None]:
+        """Lines need no end."""
+        return nullcontext()
 
     def each(self, finding: BlameFinding) -> None:
         """Writes a finding."""

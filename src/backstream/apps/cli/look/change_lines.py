@@ -13,7 +13,7 @@ import msgspec
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.output import notice, out
 from backstream.apps.verbs.changes import Selected
-from backstream.errors import NothingMatches, PartlyDone
+from backstream.errors import BackstreamError, NothingMatches, PartlyDone
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.changes import ChangeRecord, NetRecord
@@ -34,6 +34,25 @@ def lines_of(each: Record, table: str = "") -> list[str]:
     return [head, *(f"    {line}" for line in body)]
 
 
+class UpToError(Iterable[Answer]):
+    """Yields records up to an error. `tell` raises it, once the records before it are written, and the document is whole."""
+
+    def __init__(self, records: Iterable[Answer]) -> None:
+        self._records = records
+        self._error: BackstreamError | None = None
+
+    def __iter__(self) -> Iterator[Answer]:
+        try:
+            yield from self._records
+        except BackstreamError as error:
+            self._error = error
+
+    def tell(self) -> None:
+        """Raises the error that ended the records, if one did."""
+        if self._error is not None:
+            raise self._error
+
+
 def list_all(found: Mapping[str, Selected], *, net: bool, limit: int | None, form: str) -> None:
     """Lists the changes of several tables in the order of time; with `net` table by table.
 
@@ -41,8 +60,9 @@ def list_all(found: Mapping[str, Selected], *, net: bool, limit: int | None, for
     """
     ended = Ended(found)
     records = _net(found, ended) if net else _by_time(found, ended)
-    listed = itertools.islice(ended.unless_nothing(records), limit)
+    listed = UpToError(itertools.islice(ended.unless_nothing(records), limit))
     count = _for_people(listed) if not form else _as_json(listed, *(("", "\n", "") if form == "ndjson" else ("[", ",", "]\n")))
+    listed.tell()
     if not count:
         certainty = next(iter(found.values())).certainty
         notice(f"nothing of {', '.join(found)} changed between {certainty.since} and {certainty.until}")
@@ -107,14 +127,16 @@ def _for_people(records: Iterable[OfTable]) -> int:
     return count
 
 
-def _as_json(records: Iterable[OfTable], begin: str, between: str, end: str) -> int:
-    """Writes records as they come: memory stays bounded. Nothing is written before the first."""
+def _as_json(records: UpToError[OfTable], begin: str, between: str, end: str) -> int:
+    """Writes records as they come: memory stays bounded. Nothing is written before the first, nor if that fails."""
     count, write = 0, sys.stdout.buffer.write
     for table, each in records:
         body = b'{"table":%s,%s' % (msgspec.json.encode(table), msgspec.json.encode(each)[1:])
         separator = begin if not count else between if end else ""
         write(separator.encode() + visible_json(body) + (b"" if end else between.encode()))
         count += 1
+    if not count:
+        records.tell()
     write((begin if not count else "").encode() + end.encode())
     sys.stdout.buffer.flush()
     return count

@@ -13,7 +13,7 @@ import msgspec
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.look.change_lines import Ended, lines_of, list_all
+from backstream.apps.cli.look.change_lines import Ended, UpToError, lines_of, list_all
 from backstream.apps.cli.options import AllowGap, Json, Tables, Vault
 from backstream.apps.cli.output import as_array, as_facts, as_json, notice, out
 from backstream.apps.verbs.arguments import Moment, moment_of
@@ -24,7 +24,7 @@ from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.bulk.collector import few_collections
-from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord
+from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord, unread_images
 
 TOGETHER = 200  # lines that are written at once
 PAUSE = 0.5  # seconds after which a line that is found is written at once
@@ -125,12 +125,15 @@ def changes(
         _show_summary(found.summary(), json=json or ndjson)
         return _end(found)
     records: Iterator[ChangeRecord | NetRecord] = iter(found.net() if net else found)
-    listed = itertools.islice(records, limit)
+    listed = UpToError(itertools.islice(records, limit))
     count = as_lines(listed) if ndjson else _as_array(listed) if json else _for_people(listed)
+    listed.tell()
     if not count:
         notice(f"nothing of {table} changed between {found.certainty.since} and {found.certainty.until}")
     if limit is not None and count == limit and next(records, None) is not None:
         notice(f"only the first {limit:,}: there are more")
+    elif found.certainty.proven and not (json or ndjson):
+        notice(f"every change of this window is in the vault: that is proven up to {found.certainty.proven_until}")
     return _end(found)
 
 
@@ -160,7 +163,9 @@ def _end(found: Selected) -> int:
         notice(f"note: not read: {warning}")
     if found.doubtful:
         notice(f"note: of {counted(found.doubtful, 'change')} the vault does not hold both images; the `note` of each says why")
-    return PartlyDone.exit_code if found.warnings else 0
+    if found.gone:
+        notice(f"note: {unread_images(found.gone)}")
+    return PartlyDone.exit_code if found.warnings or found.gone else 0
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------------------
@@ -171,8 +176,10 @@ def as_lines(records: Iterable[ChangeRecord | NetRecord]) -> int:
     return _written(records, msgspec.json.Encoder().encode_lines)
 
 
-def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
-    """Writes the array as it is found, so that memory stays bounded. Nothing is written if the first record fails."""
+def _as_array(records: UpToError[ChangeRecord | NetRecord]) -> int:
+    """Writes the array as it is found, so that memory stays bounded. Nothing is written if the first record fails; after a later
+    failure the array is whole.
+    """
     first, encode = True, msgspec.json.Encoder().encode
 
     def joined(together: Records) -> bytes:
@@ -181,6 +188,8 @@ def _as_array(records: Iterable[ChangeRecord | NetRecord]) -> int:
         return before + b",".join(map(encode, together))
 
     count = _written(records, joined)
+    if not count:
+        records.tell()
     sys.stdout.buffer.write(b"]\n" if count else b"[]\n")
     sys.stdout.buffer.flush()
     return count
