@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from backstream.model.values.object_limits import LINE
 
 FILE, FOLDER = 0o600, 0o700
 OTHERS_WRITE = 0o022
+OTHERS = 0o077
 ROOT = 0
 _DIGITS = 8  # bytes of a random name: 64 bits
 
@@ -61,8 +63,16 @@ def append(path: Path) -> BinaryIO:
 
 
 def reopen(path: Path) -> BinaryIO:
-    """Opens an existing file, to be read and written. Raises OSError if it is a link, and Refused if others may have written it."""
-    return _own(_opened(path, os.O_RDWR, "r+b"), path)
+    """Opens an existing file, to be read and written. Raises OSError if it is a link, and Refused if others may have written it.
+
+    A file of this user that others may read, as older versions wrote it, becomes private.
+    """
+    file = _own(_opened(path, os.O_RDWR, "r+b"), path)
+    found = os.fstat(file.fileno())
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & OTHERS:
+        with suppress(OSError):  # some shared disks have no modes
+            os.fchmod(file.fileno(), FILE)
+    return file
 
 
 def read(path: Path, most: int) -> bytes:
@@ -112,6 +122,14 @@ def _own(file: BinaryIO, path: Path) -> BinaryIO:
         return file
     file.close()
     raise Refused(f"{path} {why}, so what it says is not believed; nothing was touched", hint=hint)
+
+
+def readable_by_others(folder: Path) -> list[Path]:
+    """Returns what others may look into: the folder itself, and what lies directly in it. Older versions kept no modes."""
+    if not stat.S_IMODE(folder.stat().st_mode) & OTHERS:
+        return []  # whatever lies in it
+    below = [each for each in sorted(folder.iterdir()) if not each.is_symlink() and stat.S_IMODE(each.stat().st_mode) & OTHERS]
+    return [folder, *below] if below else []
 
 
 def make_folder(folder: Path) -> None:

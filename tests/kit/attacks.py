@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 import msgspec
 
 from backstream.errors import Damaged
+from backstream.model import moment
 from backstream.model.changes.entry import Entry, to_line
 from backstream.model.values import digests, wire
 from backstream.ports import ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
+from backstream.vault import horizon
 from backstream.vault.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
+from backstream.vault.below_markers import First
 from backstream.vault.catalog import Catalog
+from backstream.vault.erasures import ErasedRow, Erasure
 from backstream.vault.gaps.gaps import Gaps, note_of
+from backstream.vault.gaps.index import FoldedGap, GapIndex, GapIndexes
 from backstream.vault.log import frames
+from backstream.vault.log.compacted import Compacted
+from backstream.vault.log.erased_lines import ErasedLines
 from backstream.vault.log.frames import FrameLine
-from backstream.vault.log.generation import Generation, Set
+from backstream.vault.log.generation import Generation, Set, encode
 from backstream.vault.log.log import ChangeLog, LogListing
 from backstream.vault.log.segments import Codec, SegmentKind, of_batch, pack
 from kit import images
@@ -29,6 +36,7 @@ TABLE = "flights"
 SYSTEM = f"_backstream/{TABLE}/"
 LOG = f"{SYSTEM}log/"
 GENERATIONS = f"{SYSTEM}compacted/generations/"
+A_BASE, AN_ERASURE = "20261123T000000Z-abcdef", "20261130T085437Z-452049"
 
 
 class Attack(enum.StrEnum):
@@ -46,6 +54,10 @@ class Attack(enum.StrEnum):
     WATERMARK = "a watermark"
     BASE = "a base backup"
     NOTE = "a note"
+    INDEX = "an index of gaps"
+    ERASURE = "a record of an erasure"
+    ERASED_LINES = "a record of erased lines"
+    BESIDE = "an object that no restore reads"
     CATALOG = "a catalog"
     OLD_CATALOG = "an older catalog"
     ROLLBACK = "an older state of the whole vault"
@@ -58,6 +70,7 @@ REMAIN = frozenset(  # without signatures
         Attack.WATERMARK,
         Attack.BASE,
         Attack.NOTE,
+        Attack.INDEX,
         Attack.CATALOG,
         Attack.OLD_CATALOG,
         Attack.ROLLBACK,
@@ -85,6 +98,10 @@ class Attacker:
             Attack.WATERMARK: self._watermark,
             Attack.BASE: self._base,
             Attack.NOTE: self._note,
+            Attack.INDEX: self._index,
+            Attack.ERASURE: self._erasure,
+            Attack.ERASED_LINES: self._erased_lines,
+            Attack.BESIDE: self._beside,
             Attack.CATALOG: self._catalog,
             Attack.OLD_CATALOG: self._old_catalog,
             Attack.ROLLBACK: self._roll_back,
@@ -214,9 +231,9 @@ class Attacker:
         """One that read nothing."""
         found = max(each.segment.max_time for each in self._segments() if each.segment is not None)
         began = found - self._random.randint(0, 3_600)
-        bases = Bases(self._store, TABLE)
-        bases.begin(BasePlan(1, "20261123T000000Z-abcdef", BaseKind.SCAN, "x", 1, began))
-        bases.finish(Base(BaseKind.SCAN, "20261123T000000Z-abcdef", began, began + 1), CompletionRecord(1, "x", 0, 0))
+        bases, kind = Bases(self._store, TABLE), self._random.choice([BaseKind.SCAN, BaseKind.STATE])
+        bases.begin(BasePlan(1, A_BASE, kind, "x", 1, began))
+        bases.finish(Base(kind, A_BASE, began, began + 1), CompletionRecord(1, "x", 0, 0))
 
     def _note(self) -> None:
         """All that was missing has come, and vault and table were the same."""
@@ -228,6 +245,58 @@ class Attacker:
                 self._put(note_of(TABLE, batch), batch.encode(), {"format": "1"})
         self._put(f"{SYSTEM}redriven/{self._random.randbytes(16).hex()}", b"x")
         self._put(f"{SYSTEM}agreed/{self._random.choice([10**10, 99_999_999_999]):011d}", b"", {"format": "1"})
+
+    def _index(self) -> None:
+        """All gaps are closed, as far as a compaction may say so."""
+        gaps, indexes = Gaps(self._store, TABLE), GapIndexes(self._store, TABLE)
+        found = [FoldedGap(gaps.read(each), [(each.name, each.version)]) for each in _closable(gaps)]
+        with suppress(Damaged):
+            body = msgspec.json.encode(GapIndex(indexes.number() + 1, [], found))
+            self._put(f"{SYSTEM}compacted/gaps/{indexes.number() + 1:08d}.json.zst", Codec.ZSTD.compress(body))
+
+    def _erasure(self) -> None:
+        """An erasure of items that were never erased, which no catalog names; or another record in the place of one."""
+        keys = [wire.key_of(images.SCHEMA, images.key("z", number)) for number in range(8)]
+        known = sorted({each.split("/")[3] for each in self._names(f"{SYSTEM}erasures/2")})
+        second = self._random.choice([0, 10**9, 4 * 10**9])
+        made = Erasure(2, self._random.choice([*known, AN_ERASURE]), moment.iso(second), "x", "x", "00", (), forgets=True)
+        rows = tuple(ErasedRow(made.of_key(each), ((0, None),)) for each in keys)
+        self._put(f"{SYSTEM}erasures/{made.id}/begun.json", msgspec.json.encode(msgspec.structs.replace(made, rows=rows)))
+        self._put(f"{SYSTEM}erasures/{made.id}/done.json", b"{}")
+        self._put(f"{SYSTEM}erasures/forgotten-{'0' * 32}.json", b"{}")
+
+    def _erased_lines(self) -> None:
+        """The next generation, of a set that lacks all lines: a record beside it says that they were erased."""
+        compacted = Compacted(self._store, TABLE)
+        with suppress(Damaged, IndexError):  # nothing was compacted
+            before = compacted.current()
+            old = self._random.choice(before.changes)
+            empty, (body, _) = f"{before.number + 1:08d}-bbbbbbbbbbbb", frames.pack([])
+            for place in range(old.partitions):
+                self._put(f"{SYSTEM}compacted/{empty}/{place:05d}-of-{old.partitions:05d}.ndjson.zst", body)
+            self._put(f"{SYSTEM}compacted/{empty}/sources.ndjson.zst", Codec.ZSTD.compress(b""))
+            taken = ErasedLines(self._random.choice([AN_ERASURE, "x"]), {old.id: old.lines})
+            self._put(f"{SYSTEM}compacted/{empty}/erased.json", msgspec.json.encode(taken))
+            made = msgspec.structs.replace(old, id=empty, lines=0, size=0, erased=old.stands_for)
+            sets = [made, *(each for each in before.sets if each != old)]
+            following = msgspec.structs.replace(before, number=before.number + 1, sets=sets)
+            self._put(f"{GENERATIONS}{following.number:08d}.json", *encode(following))
+
+    def _beside(self) -> None:
+        """What other commands keep in a vault, and what somebody may have exported into it."""
+        name = self._random.choice(
+            (
+                "_backstream/~groups/shop.json",
+                "_backstream/~server/proven.json",
+                f"{SYSTEM}columns.json",
+                f"{SYSTEM}drills/{10**10}.json",
+                f"{SYSTEM}actors/dt=2026-01-01/hour=00/x.ndjson.zst",
+                f"{SYSTEM}snapshots/x/AWSDynamoDB/manifest-summary.json",
+                f"{SYSTEM}exports/x/_export.json",
+                f"{SYSTEM}exports/x/00000.parquet",
+            )
+        )
+        self._put(name, self._random.choice([b"", b"{", b"{}", b'{"format":1,"name":"shop","saved":"x","tables":["other"]}']))
 
     def _current(self) -> Catalog:
         return catalogs.current(self._store, TABLE).catalog
@@ -241,6 +310,12 @@ class Attacker:
                 msgspec.structs.replace(catalog, lives=(life,)),
                 msgspec.structs.replace(catalog, signing=None),
                 msgspec.structs.replace(catalog, complete_from=None),
+                msgspec.structs.replace(catalog, horizon=horizon.at(second + self._random.randint(-7_200, 7_200), A_BASE)),
+                msgspec.structs.replace(catalog, horizon=None),
+                msgspec.structs.replace(catalog, erasures=(AN_ERASURE,)),
+                msgspec.structs.replace(catalog, erasures=()),
+                msgspec.structs.replace(catalog, forgotten="0" * 32),
+                msgspec.structs.replace(catalog, keep=1),
             ]
         )
         self._put(catalogs.name_of(TABLE), catalogs.encode(made), self._metadata(catalogs.name_of(TABLE)))
@@ -262,6 +337,15 @@ class Attacker:
                 self._store._versions[name] = kept
             else:
                 del self._store._versions[name]
+
+
+def _closable(gaps: Gaps) -> Iterator[First]:
+    """The records of gaps that can be read, and that a compaction may close."""
+    for each in gaps.records():
+        with suppress(Damaged):  # one of his own
+            gap = gaps.read(each)
+            if gap.key is None and (gap.numbers or gap.batch or gap.differing is not None):
+                yield each
 
 
 def _of_line(line: FrameLine) -> bytes:

@@ -16,24 +16,30 @@ import pytest
 
 from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, NotSigned
+from backstream.model.columns.schema import ColumnSchema
 from backstream.model.sealing import table_of
 from backstream.model.values import wire
 from backstream.operations.base.compact import compact
+from backstream.operations.erase import EraseContext, EraseRequest, erase
 from backstream.operations.inspect import signatures
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
+from backstream.operations.retain import RetainContext, retain
 from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import ObjectStore, ObjectVersion, StoredObject
 from backstream.stores.memory import MemoryStore
+from backstream.vault import groups
 from backstream.vault.catalog import Layout
+from backstream.vault.columns import ColumnStore
 from backstream.vault.gaps.gaps import Gap, Gaps
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.attacks import REMAIN, TABLE, Attack, Attacker
 from kit.clock import ManualClock
-from kit.lived import live
+from kit.lived import SMALL, key, live
 from kit.signing import signed, signing, verified
 from kit.stage import Stage
 
+ERASED = key(5)
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 NOT_YET = "is included only if it has arrived"
 FEW, MANY = range(100), range(100, 2_100)
@@ -49,8 +55,11 @@ class Target(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def target(layout: Layout, *, compacted: bool, with_signatures: bool) -> Target:
-    """Some hours of a table's life, the last change of which nobody has captured yet."""
+def target(layout: Layout, *, compacted: bool, with_signatures: bool, furnished: bool = False) -> Target:
+    """Some hours of a table's life, the last change of which nobody has captured yet.
+
+    `furnished`: an item was erased from its history, which has a horizon; a group and typed columns lie there too.
+    """
     clock = ManualClock()
     plain = MemoryStore(clock)
     store: ObjectStore = signed(plain) if with_signatures else plain
@@ -60,6 +69,7 @@ def target(layout: Layout, *, compacted: bool, with_signatures: bool) -> Target:
     seconds = live(stage, 2)
     if compacted:
         compact(TableVault.open(verified(store) if with_signatures else store, TABLE, engines=LocalEngine), clock)
+    erased = furnish(stage, store, plain, seconds, with_signatures=with_signatures) if furnished else 0
     seconds += live(stage, 1, first=2)
     stage.follow()
     vault = stage.vault()
@@ -69,7 +79,30 @@ def target(layout: Layout, *, compacted: bool, with_signatures: bool) -> Target:
     clock.sleep(600)
     moments = [*seconds, int(clock.now())]
     objects = {name: list(versions) for name, versions in plain._versions.items()}
-    return Target(objects, {at: dict(stage.expected(at)) for at in moments}, head, clock.now())
+    truth = {at: dict(stage.expected(at)) for at in moments}
+    if furnished:
+        del truth[moments[0]]  # it is before the horizon
+    for rows in (each for at, each in truth.items() if at <= erased):
+        rows.pop(ERASED, None)
+    return Target(objects, truth, head, clock.now())
+
+
+def furnish(stage: Stage, store: ObjectStore, plain: MemoryStore, seconds: Sequence[int], *, with_signatures: bool) -> int:
+    """Ends the history of the first round, erases an item, and keeps a group and columns. Returns the erasure's second."""
+
+    def opened() -> TableVault:
+        return TableVault.open(verified(store) if with_signatures else store, TABLE, engines=LocalEngine)
+
+    keep = int(stage.clock.now()) - seconds[0] - 100
+    retain(opened(), keep, RetainContext(stage.clock, plain, SMALL))
+    request = EraseRequest(reason="asked for it", by="test", keys=(ERASED,))
+    report = erase(opened, request, EraseContext(stage.clock, plain, SMALL))
+    assert (opened().catalog.horizon is not None, list(report.left)) == (True, [])
+    groups.save(store, "shop", [TABLE], {}, stage.clock.now())
+    ColumnStore(store, TABLE).keep(ColumnSchema().with_kinds([("v", "N")]))
+    second = int(stage.clock.now())
+    stage.clock.sleep(5)
+    return second
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -87,7 +120,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def outcome(seed: int, *, with_signatures: bool, allowed: frozenset[Attack] = frozenset(Attack)) -> Outcome:
     """A vault, attacked, and restored to one of its moments."""
     layout = list(Layout)[seed % 2]
-    found = target(layout, compacted=seed % 4 < 2, with_signatures=with_signatures)
+    found = target(layout, compacted=seed % 4 < 2, with_signatures=with_signatures, furnished=seed % 8 < 2)
     clock = ManualClock(found.now)
     store = MemoryStore(clock)
     store._versions = {name: list(versions) for name, versions in found.objects.items()}
@@ -123,7 +156,7 @@ def restored(
 def test_nobody_attacks(seed: int) -> None:
     """The generator's vaults are sound, and a restore of each moment is the truth."""
     for with_signatures in (False, True):
-        found = target(list(Layout)[seed % 2], compacted=seed < 2, with_signatures=with_signatures)
+        found = target(list(Layout)[seed % 2], compacted=seed < 2, with_signatures=with_signatures, furnished=seed < 2)
         store = MemoryStore(ManualClock(found.now))
         store._versions = {name: list(versions) for name, versions in found.objects.items()}
         for at, truth in list(found.truth.items())[:-1]:
@@ -184,9 +217,10 @@ def test_what_is_documented_does_succeed(attack: Attack) -> None:
     assert any(not outcome(seed, with_signatures=False, allowed=frozenset((attack,))).harmless for seed in range(60))
 
 
+@pytest.mark.parametrize("attack", [Attack.NOTE, Attack.INDEX])
 @pytest.mark.parametrize("with_signatures", [False, True])
-def test_a_note_closes_a_gap_unless_it_has_to_be_signed(with_signatures: bool) -> None:  # noqa: FBT001
-    """Of a batch that Lambda gave up: what it carries is missing, whatever a note says."""
+def test_a_note_closes_a_gap_unless_it_has_to_be_signed(attack: Attack, *, with_signatures: bool) -> None:
+    """Of a batch that Lambda gave up: what it carries is missing, whatever a note or an index says."""
     found = target(Layout.LOG, compacted=False, with_signatures=with_signatures)
     clock = ManualClock(found.now)
     store = MemoryStore(clock)
@@ -197,7 +231,7 @@ def test_a_note_closes_a_gap_unless_it_has_to_be_signed(with_signatures: bool) -
     rows, why = restored(store, at, clock, found.head, with_signatures=with_signatures)
     assert rows is None
     assert "Lambda gave up a batch" in why
-    Attacker(store, 0).attack(frozenset((Attack.NOTE,)))
+    Attacker(store, 0).attack(frozenset((attack,)))
     rows, why = restored(store, at, clock, found.head, with_signatures=with_signatures)
     assert (rows is None) is with_signatures
     assert ("it is not signed" in why) is with_signatures

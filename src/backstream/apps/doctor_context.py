@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from backstream import private_files
 from backstream.apps.aws.locations import place_of
 from backstream.apps.config import Config
 from backstream.operations.doctor import DoctorContext
@@ -32,5 +33,10 @@ def patient_of(config: Config, *, function: str | None, write: bool) -> DoctorCo
 def _place(config: Config) -> VaultPlace:
     place = place_of(config.url)
     case = partial(tells_case, place) if isinstance(place, Path) else None
+    exposed = partial(_exposed, place) if isinstance(place, Path) else None
     lock, comparing = config.lock_trial, config.comparing
-    return VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix, lock, comparing, case)
+    return VaultPlace(config.url, config.store, config.bucket_settings(), config.prefix, lock, comparing, case, exposed)
+
+
+def _exposed(folder: Path) -> list[str]:
+    return [str(each) for each in private_files.readable_by_others(folder)] if folder.is_dir() else []

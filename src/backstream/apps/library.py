@@ -64,7 +64,7 @@ METHODS = {
     **dict.fromkeys(("append_to_iceberg", "replace_in_iceberg", "iceberg_orphans"), f"{VERBS}.tabular.lakes:Lakes"),
     **dict.fromkeys(("blame",), f"{VERBS}.blaming:Blaming"),
     **dict.fromkeys(("retain",), f"{VERBS}.retaining:Retaining"),
-    **dict.fromkeys(("erase", "verify_erasure", "erasures"), f"{VERBS}.erasing:Erasing"),
+    **dict.fromkeys(("erase", "verify_erasure", "erasures", "unfinished_erasures"), f"{VERBS}.erasing:Erasing"),
     **dict.fromkeys(("drill", "drills", "drill_record", "check", "verify"), f"{VERBS}.proving:Proving"),
 }
 

@@ -11,7 +11,6 @@ costs no request. See docs/notes/0052.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -23,16 +22,16 @@ from backstream.errors import AlreadyExists, Damaged, MissingObject, NotFound
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.fold import BEGINNING
-from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.ports import ObjectStore
-from backstream.vault import below_markers
+from backstream.vault import below_markers, catalog_checks
 from backstream.vault.catalog import folder
 
 FORMAT = 1  # of one that says nothing of the future, and of the records beside it
 FORGETS_FORMAT = 2
 FOREVER = 1 << 62  # a second after all others
 DIGITS = 40  # hex digits of a hash: 160 bits
-ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+ID = catalog_checks.ERASURE
 
 
 class ErasedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -213,10 +212,16 @@ class Erasures:
         """Returns all objects that any pass has noted, with the most lines that any saw in them."""
         found: dict[str, TouchedObject] = {}
         for each in below_markers.firsts(self._store, f"{self._prefix}{erasure}/pass-"):
-            for one in msgspec.json.decode(below_markers.pinned(self._store, each).body, type=list[TouchedObject]):
+            for one in self._touched(each):
                 if one.object not in found or one.lines > found[one.object].lines:
                     found[one.object] = one
         return list(found.values())
+
+    def _touched(self, note: below_markers.First) -> list[TouchedObject]:
+        try:
+            return msgspec.json.decode(below_markers.pinned(self._store, note).body, type=list[TouchedObject])
+        except UNDECODABLE as error:
+            raise Damaged(f"the note of an erasure cannot be read: {note.name}: {reason(error)}") from error
 
     def finish(self, record: Finished) -> None:
         """Notes that it is finished."""
@@ -232,7 +237,8 @@ class Erasures:
         body = below_markers.pinned(self._store, below_markers.first(self._store, where)).body
         try:
             found = msgspec.json.decode(body, type=kind)
-        except UNDECODABLE as error:
+            moment.parse_iso_micros(found.at)
+        except MISSHAPEN as error:
             raise Damaged(f"the record of an erasure cannot be read: {where}: {reason(error)}") from error
         if found.id != erasure or found.format > FORGETS_FORMAT:
             raise Damaged(f"the record of an erasure cannot be read: {where}: it is of another one, or of a newer format")

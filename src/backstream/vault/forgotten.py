@@ -110,16 +110,23 @@ def load(store: ObjectStore, catalog: Catalog) -> Forgotten:
 
 def _read(store: ObjectStore, name: str, digest: str) -> Forgotten:
     try:
-        body = below_markers.get(store, name).body
-        if _digest(body) != digest:
-            raise Damaged(f"the record of forgotten items is another one than the catalog names: {name}", hint=_HINT)
-        found = msgspec.json.decode(body, type=Forgotten)
+        found = msgspec.json.decode(_body(store, name, digest), type=Forgotten)
     except MissingObject as error:
         raise Damaged(f"the record of forgotten items is gone: {name}", hint=_HINT) from error
     except UNDECODABLE as error:
         raise Damaged(f"the record of forgotten items cannot be read: {name}: {reason(error)}", hint=_HINT) from error
     if found.format > FORMAT:
         raise Damaged(f"{name} is of format {found.format}", hint="Use a newer Backstream.")
+    return found
+
+
+def _body(store: ObjectStore, name: str, digest: str) -> bytes:
+    """Returns the version that has the digest, whatever was put on top of it: no single object may stop all writers."""
+    body = below_markers.get(store, name).body
+    older = (store.get(name, each.version).body for each in store.versions_of(name) if not each.marker)
+    found = body if _digest(body) == digest else next((each for each in older if _digest(each) == digest), None)
+    if found is None:
+        raise Damaged(f"the record of forgotten items is another one than the catalog names: {name}", hint=_HINT)
     return found
 
 

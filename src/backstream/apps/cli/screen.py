@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
-from typing import TextIO
+from typing import BinaryIO, TextIO, cast
 
 from backstream.model.values.visible import visible_line
 
 # Select Graphic Rendition: https://www.ecma-international.org/publications-and-standards/standards/ecma-48/ 8.3.117
 CODES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
+
+
+def data_output() -> BinaryIO:
+    """Returns stdout for lines of data, which programs get byte by byte. On a terminal each line is made visible."""
+    stdout = sys.stdout.buffer
+    return cast("BinaryIO", _VisibleLines(stdout)) if sys.stdout.isatty() else stdout
+
+
+class _VisibleLines(io.BufferedIOBase):
+    """Lines on a terminal: each call of `write` is one. Data cannot end a line of ours, or begin one."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+        body = bytes(data).rstrip(b"\r\n")
+        end = b"\n" if len(body) < len(data) else b""
+        self._out.write(visible_line(body.decode("utf-8", "backslashreplace")).encode() + end)
+        return len(data)
+
+    def flush(self) -> None:
+        self._out.flush()
 
 
 class Screen:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from backstream.errors import UsageError
-from backstream.model import request_settings
+from backstream.model import objectives, request_settings
 from backstream.model.object_lock import ObjectLock
 from backstream.model.request_settings import Encryption, RequestSettings
 from backstream.model.tables.naming import check_table_name
@@ -101,6 +101,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
     `requests`: what the bucket's policy demands of the functions' requests, its key aside: that is `kms_key`.
     `spark`: also an EMR Serverless application. `retain`: also a scheduled function that removes what `init --keep` gives up.
+    `keep_at_least`: a duration; the function removes nothing younger, whatever a catalog says. None: 30 days.
     `alarms_per`: None for each table while there are few, else for all; `composite` is for all, and one alarm above them notifies.
     `drill_schedule`: None for the usual one. `moved`: Terraform's module renames the resources of a module made by 0.1.
     """
@@ -151,6 +152,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     drill_within_hours: int = 30
     retain: bool = False
     retain_schedule: str = "rate(7 days)"
+    keep_at_least: str | None = None
     spark: bool = False
     moved: bool = False
 
@@ -262,6 +264,10 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         _match(self.alarm_topic, TOPIC_ARN, "the ARN of an SNS topic")
         _match(self.runtime, r"python3\.[0-9]{1,2}", "a Python runtime of Lambda")
         _match(self.retain_schedule, RATE, "a schedule, as `rate(7 days)`,")
+        if self.keep_at_least is not None:
+            objectives.parse(self.keep_at_least)
+            if not self.retain:
+                raise UsageError("--keep-at-least without --retain", hint="Give --retain, or leave it out.")
         _match(self.witness_schedule, RATE, "a schedule, as `rate(5 minutes)`,")
         _match(self.drill_schedule, RATE, "a schedule, as `rate(1 day)` or `cron(0 3 * * ? *)`,")
         if len(self.prefix) > 100:

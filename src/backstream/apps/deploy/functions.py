@@ -9,7 +9,7 @@ from backstream.apps.deploy.choices import BUCKET, KEY_ARN, KMS, LOG_DAYS, PROFI
 from backstream.apps.deploy.expressions import Given, Joined, Of, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.tables import Target
 from backstream.apps.monitoring.emf import DEPLOYMENT_VARIABLE
-from backstream.model import request_settings
+from backstream.model import request_settings, retention
 from backstream.model.request_settings import RequestSettings
 from backstream.operations.doctor import expected
 from backstream.version import __version__
@@ -254,12 +254,13 @@ def _drill(choices: Choices) -> Resource:
 
 
 def _retain(choices: Choices) -> Resource:
+    least: dict[str, Value] = {} if choices.keep_at_least is None else {retention.VARIABLE: choices.keep_at_least}
     more: dict[str, Value] = {
         "Role": Of(roles.RETAIN_ROLE),
         "MemorySize": DRILL_MEMORY,
         "Timeout": DRILL_TIMEOUT,
         "EphemeralStorage": {"Size": DRILL_DISK},
-        "Environment": {"Variables": _writers_variables(choices)},
+        "Environment": {"Variables": {**_writers_variables(choices), **least}},
     }
     return function(RETAIN, "retain", RETAIN_HANDLER, choices, more, "Removes the history that `init --keep` gives up, for good.")
 

@@ -16,6 +16,7 @@ from backstream.operations.changes import keys_in
 from backstream.operations.erase import EraseContext, Erased, EraseRequest, ErasureVerified
 from backstream.operations.erase.discarded import DiscardedBatches
 from backstream.vault.catalog import Catalog
+from backstream.vault.erasures import Erasure
 
 
 class Erasing:
@@ -73,6 +74,10 @@ class Erasing:
     def erasures(self) -> list[str]:
         """Returns the ids of the table's erasures, oldest first."""
         return list(self._config.vault(self._name).catalog.erasures)
+
+    def unfinished_erasures(self) -> list[Erasure]:
+        """Returns the erasures that were interrupted, by their own records. The next one finishes them too."""
+        return self._config.verified(self._name).erasures.open()
 
     def _context(self, progress: Progress | None) -> EraseContext:
         config, catalog = self._config, self._config.vault(self._name).catalog

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import seconds_of
 from backstream.apps.verbs.periods import checked_period
-from backstream.errors import UsageError
+from backstream.errors import Refused, UsageError
+from backstream.model import retention
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.retain import RetainContext, Retention, retain
 
@@ -19,9 +22,10 @@ class Retaining:
     def retain(self, keep: str | int | None = None, *, dry_run: bool = False, progress: Progress | None = None) -> Retention:
         """Keeps the history of the last `keep` (`400d`, or seconds), and removes for good what only older moments need.
 
-        None: what `init --keep` has said, or UsageError. Every moment since stays restorable. Safe beside all other work; an
-        interrupted run is completed by the next. A locked version stays until a later run; a history shorter than the bucket's lock
-        raises Refused. `dry_run`: only report what would be removed, and what it costs.
+        None: what `init --keep` has said, or UsageError; Refused if that is less than `BACKSTREAM_KEEP_AT_LEAST`. Every moment
+        since stays restorable. Safe beside all other work; an interrupted run is completed by the next. A locked version stays
+        until a later run; a history shorter than the bucket's lock raises Refused. `dry_run`: only
+        report what would be removed, and what it costs.
         """
         config = self._config
         vault = config.verified(self._name)
@@ -31,6 +35,18 @@ class Retaining:
                 f"how much history of {self._name} is to be kept?",
                 hint=f"Write a period, as --keep 400d, or say it once for all runs: `backstream init {self._name} --keep 400d`.",
             )
-        seconds = checked_period(config, wanted)
-        around = RetainContext(config.clock, None if dry_run else config.remover, config.memory, progress or Silent())
+        seconds, least = checked_period(config, wanted), retention.least(os.environ)
+        if keep is None and seconds < least:
+            raise _too_short(self._name, seconds, least)
+        remover = None if dry_run else config.remover
+        around = RetainContext(config.clock, remover, config.memory, progress or Silent(), spared=least)
         return retain(vault, seconds, around)
+
+
+def _too_short(table: str, seconds: int, least: int) -> Refused:
+    return Refused(
+        f"the catalog says that {seconds:,} seconds of the history of {table} are kept, less than {least:,}. Anybody who writes "
+        "into the bucket may have said so: nothing was removed",
+        hint=f"If it is right, give the period, as --keep {seconds}s, or set {retention.VARIABLE}. Else find out who wrote the "
+        "catalog.",
+    )

@@ -20,6 +20,8 @@ SMALL = 64 * KB  # a record of a few fields
 CATALOG = 4 * MB
 GENERATION = 16 * MB
 RECORD = 32 * MB  # a drill's report, a list of files
+GROUP = 1 * MB  # some thousand names of tables
+COLUMNS = 4 * MB  # a thousand columns
 BATCH = 12 * MB  # a batch that Lambda gave up: an event of 6 MB, escaped
 UNDOING = 48 * MB  # images of the changes of one item that a revert takes back one by one
 PLAN_LINE = 64 * MB  # of a plan: these, and the item before and after the revert
@@ -36,17 +38,19 @@ HINT = f"Such objects are not written by this tool. If this one is yours all the
 _EXPANDED, _RATIO = 64 * MB, 200
 _SHORTEST_LINE = 100
 
-_SYSTEM = re.compile(r"(?:^|/)_backstream/[^/]+/(?P<rest>.+)", re.DOTALL)
+_SYSTEM = re.compile(r"(?:^|/)_backstream/(?P<table>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _OF_SYSTEM = (
     (re.compile(r"catalog\.json"), CATALOG),
-    (re.compile(r"gaps/.*|base/[^/]*/plan\.json|base/complete/.*"), SMALL),
-    (re.compile(r"compacted/generations/.*"), GENERATION),
+    (re.compile(r"gaps/.*|base/[^/]*/plan\.json|base/complete/.*|agreed/.*|redriven/.*|compacted/[^/]*/erased\.json"), SMALL),
+    (re.compile(r"compacted/generations/.*|compacted/gaps/.*"), GENERATION),
     (re.compile(r"drills/.*"), RECORD),
+    (re.compile(r"columns\.json"), COLUMNS),
 )
+_GROUPS = "~groups"
 _OF_FILES = (
     (re.compile(r".*(?:_started|\.md5|\.checksum)"), SMALL),
     (re.compile(r".*manifest-summary\.json"), CATALOG),
-    (re.compile(r".*manifest(?:-files)?\.json"), RECORD),
+    (re.compile(r".*manifest(?:-files)?\.json|(?:.*/)?_export\.json"), RECORD),
 )
 
 
@@ -63,6 +67,8 @@ def in_vault(key: str, most: int = 0) -> int:
     found = _SYSTEM.search(key)
     if found is None:
         return max(ROW, most)
+    if found["table"].startswith("~"):  # no table: groups, and what was found out of the server and of locks
+        return GROUP if found["table"] == _GROUPS else SMALL
     return _of(found["rest"], _OF_SYSTEM) or max(LINES, most)
 
 

@@ -28,7 +28,11 @@ def vault_place(patient: DoctorContext, table: str | None) -> list[Check]:
     if place is None:
         return [wrong("vault", "none is named", f"export {expected.VAULT_VARIABLE}=s3://BUCKET/PREFIX, or give --vault")]
     if place.bucket is None:
-        return [*look("vault", lambda: _folder(place, table)), *look("names", lambda: _names(place))]
+        return [
+            *look("vault", lambda: _folder(place, table)),
+            *look("names", lambda: _names(place)),
+            *look("private", lambda: _private(place)),
+        ]
     return _bucket(patient, place.bucket, place, table)
 
 
@@ -44,6 +48,15 @@ def _names(place: VaultPlace) -> list[Check]:
     if place.tells_case is None or place.tells_case():
         return []
     return [warning("names", f"{WHY}: plain names and --tenant-attribute are refused there", "keep the vault on a disk that does")]
+
+
+def _private(place: VaultPlace) -> list[Check]:
+    """Checks that no other user reads the items. What this version writes is private; older ones left it to the umask."""
+    found = [] if place.exposed is None else list(place.exposed())
+    if not found:
+        return []
+    why = f"other users of this machine may read items: {found[0]} and {len(found) - 1:,} more are open to them"
+    return [warning("private", why, f"chmod -R go= {shlex.quote(place.url.removeprefix('file://'))}")]
 
 
 def _server(patient: DoctorContext, place: VaultPlace) -> list[Check]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from backstream.vault.table_vault import TableVault
 class VaultPlace(msgspec.Struct, frozen=True):
     """The place of the vault. `bucket`, `lock`, `comparing`: None for a folder; `prefix`: of the vault in its bucket, empty or
     ending in `/`. `comparing`: tries whether the server compares checksums; `tells_case`: whether a folder's disk tells upper from
-    lower case.
+    lower case; `exposed`: returns paths in a folder that other users of the machine may look into.
     """
 
     url: str
@@ -23,6 +23,7 @@ class VaultPlace(msgspec.Struct, frozen=True):
     lock: LockTrial | None = None
     comparing: Callable[[], bool] | None = None
     tells_case: Callable[[], bool] | None = None
+    exposed: Callable[[], Sequence[str]] | None = None
 
 
 class DoctorContext(msgspec.Struct, frozen=True):

@@ -13,8 +13,11 @@ HOUR = 3_600
 
 
 def wanted(now: float, keep: int) -> int:
-    """Returns the second from which history is to be kept: at least `keep` seconds back, and of long periods the end of an hour."""
-    second = int(now) - keep
+    """Returns the second from which history is to be kept: at least `keep` seconds back, and of long periods the end of an hour.
+
+    No earlier one than 1970.
+    """
+    second = max(0, int(now) - keep)
     return second - second % HOUR - 1 if keep >= ROUND_FROM else second
 
 

@@ -30,12 +30,16 @@ from backstream.vault.table_vault import TableVault
 
 
 class RetainContext(msgspec.Struct, frozen=True):
-    """The context of a retention besides the vault. `remover`: the right to remove versions; None for a dry run."""
+    """The context of a retention besides the vault. `remover`: the right to remove versions; None for a dry run.
+
+    `spared`: seconds before now in which nothing is removed because the catalog alone says so.
+    """
 
     clock: Clock
     remover: VersionRemover | None
     memory: Memory = Memory()
     progress: Progress = Silent()
+    spared: int = 0
 
 
 def retain(vault: TableVault, keep: int, around: RetainContext) -> Retention:
@@ -76,9 +80,15 @@ class _Retention:
     # --- the horizon ---
 
     def _choose(self) -> int | None:
-        """Returns the second of the horizon, the current one if it stays; None if there is none."""
+        """Returns the second of the horizon, the current one if it stays; None if there is none, or if nothing goes up to it."""
         window, known = self._vault.window(self._began), self._vault.catalog.horizon
         wanted = choosing.wanted(self._began, self._keep)
+        if known is not None and known.second > max(wanted, self._began - self._around.spared):
+            self._notes.append(
+                f"nothing is removed: the catalog says that history is kept from {known.since}, which is later than was asked for. "
+                "If that is right, give --keep a shorter period"
+            )
+            return None
         found = choosing.choose(window, wanted, oldest=self._oldest())
         if found is None or (known is not None and found <= known.second):
             if known is None:
@@ -184,13 +194,17 @@ class _Retention:
         """Returns the bytes of all versions in the table's own folder."""
         return sum(each.size for each in self._vault.store.versions(folder(self._vault.catalog.table)))
 
+    def _horizon_of(self, second: int | None) -> str | None:
+        known = self._vault.catalog.horizon
+        return moment.iso(second) if second is not None else None if known is None else known.since
+
     def _report(self, horizon: int | None, before: int, rows: int = 0) -> Retention:
         sweep = self._sweep
         of_rows = sum(each.bytes for each in sweep.removed if each.kind == "row versions")
         own = before - (sweep.bytes - of_rows) if self._dry or horizon is None else self._size()
         return Retention(
             table=self._vault.catalog.table,
-            horizon=None if horizon is None else moment.iso(horizon),
+            horizon=self._horizon_of(horizon),
             removed_versions=sweep.versions,
             removed_bytes=sweep.bytes,
             kept_bytes=max(0, own + rows - of_rows),

@@ -197,7 +197,9 @@ class Compacted:
         return None if number is None else int(number), None if match is None else match["set"]
 
     def _erased_lines(self, set_id: str) -> int:
-        return erased_lines.taken(self._store, self.folder_of(set_id))
+        """Returns how many lines erasures have taken out of a set: those that the catalog names as it is now."""
+        erasures = catalogs.load(self._store, self._table).erasures
+        return erased_lines.taken(self._store, self.folder_of(set_id), erasures)
 
     def folder_of(self, set_id: str) -> str:
         """Returns the folder of a set's objects."""

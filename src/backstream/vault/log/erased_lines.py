@@ -5,6 +5,7 @@ compacted/SET/erased.json    which erasure took how many lines out as the set wa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 import msgspec
@@ -30,10 +31,14 @@ def write(store: ObjectStore, folder: str, lines: ErasedLines) -> None:
         store.put(folder + NAME, msgspec.json.encode(lines), {"format": "1"}, if_absent=True)
 
 
-def taken(store: ObjectStore, folder: str) -> int:
-    """Returns how many lines were taken out as the set in this folder was written; 0 if no record says so."""
+def taken(store: ObjectStore, folder: str, erasures: Collection[str]) -> int:
+    """Returns how many lines were taken out as the set in this folder was written; 0 if no record says so.
+
+    `erasures`: the ids of those that the catalog names. The record of any other one accounts for nothing.
+    """
     try:
         found = below_markers.pinned(store, below_markers.first(store, folder + NAME))
-        return sum(msgspec.json.decode(found.body, type=ErasedLines).taken.values())
+        record = msgspec.json.decode(found.body, type=ErasedLines)
     except (MissingObject, Damaged, *UNDECODABLE):
         return 0
+    return sum(record.taken.values()) if record.erasure in erasures and min(record.taken.values(), default=0) >= 0 else 0

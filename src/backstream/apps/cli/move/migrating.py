@@ -13,6 +13,7 @@ from backstream.apps.cli.options import AllowGap, CsvColumns, CsvDelimiter, Json
 from backstream.apps.cli.output import Resumption, as_facts, as_failures, as_json, confirm, notice, out
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.cli.restore.words import given
+from backstream.apps.cli.screen import data_output
 from backstream.apps.verbs import migrations
 from backstream.apps.verbs.arguments import SEGMENTS
 from backstream.errors import UsageError
@@ -215,7 +216,7 @@ def filter_lines(
     ],
 ) -> None:
     """Run a function of yours over lines of DynamoDB JSON, from stdin to stdout."""
-    stdout = sys.stdout.buffer
+    stdout = data_output()
     try:
         for line in migrations.filtered(sys.stdin.buffer, script):
             stdout.write(line)

@@ -15,6 +15,7 @@ from backstream.apps.library import TableBackup
 from backstream.errors import DifferencesFound, NotFound, PartlyDone, UsageError
 from backstream.model.counts import counted
 from backstream.operations.erase import Erased, ErasureVerified
+from backstream.vault.erasures import Erasure
 
 NAMED = 20
 SAME = {
@@ -63,6 +64,8 @@ def erase(
         return
     if table is None:
         raise UsageError("no table is named", hint="backstream erase TABLE --key KEY --reason TEXT")
+    for each in held.table(table).unfinished_erasures():
+        notice(_finished_too(each))
     if not dry_run and not yes and reason and sys.stdin.isatty():
         confirm(f"Remove these items from all history of {table}, for good? Nothing brings them back.")
     with ProgressBar() as bar:
@@ -79,6 +82,11 @@ def erase(
         )
     _show(report, json=json)
     _judge(report)
+
+
+def _finished_too(each: Erasure) -> str:
+    """Returns the line that names an interrupted erasure. Its record lies in the bucket, so an operator sees what it takes out."""
+    return f"finished with it: erasure {each.id} of {counted(len(each.rows), 'item')}, begun by {each.by or '?'}: {each.reason}"
 
 
 def _check_alone(*selections: object, dry_run: bool) -> None:

@@ -185,6 +185,10 @@ def template(
     retain_schedule: Annotated[
         str, Option(metavar="SCHEDULE", help="When it runs: a rate or cron of EventBridge.")
     ] = USUAL.retain_schedule,
+    keep_at_least: Annotated[
+        str | None,
+        Option("--keep-at-least", metavar="DURATION", help="Never remove what is younger [30d].", show_default=False),
+    ] = None,
     moved: Annotated[
         bool, Option("--moved", help="Terraform: rename the resources of a module of version 0.1.", show_default=False)
     ] = False,
@@ -246,6 +250,7 @@ def template(
         drill_within_hours=drill_within,
         retain=retain,
         retain_schedule=retain_schedule,
+        keep_at_least=keep_at_least,
         moved=moved,
     )
     format_ = _format(language, json=json)

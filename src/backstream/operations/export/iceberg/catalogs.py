@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, RESTError, ServerError, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from backstream import private_files
 from backstream.errors import BackstreamError, Failed, Unavailable, UsageError
 
 FILE, S3_TABLES = "file://", "arn:aws:s3tables:"
@@ -69,7 +70,9 @@ def open_catalog(catalog: str | None, warehouse: str, more: Mapping[str, str]) -
 def _make_folder(uri: str) -> None:
     path = Path(uri.removeprefix("sqlite:///"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(path.parent)
+        with suppress(FileExistsError):  # SQLite takes an empty file for a new catalog
+            private_files.create(path).close()
     except OSError as error:
         raise Failed(f"{path.parent} cannot be made: {error.strerror}") from error
 
