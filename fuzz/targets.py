@@ -32,6 +32,7 @@ from backstream.vault.gaps.gaps import Gaps
 from backstream.vault.log import frames, positions, segments
 from backstream.vault.log.compacted import Compacted
 from backstream.vault.log.segments import Codec, SegmentHeader
+from fuzz import files, newer_records
 
 SCHEMA = KeySchema(KeyAttribute("id", "S"), KeyAttribute("n", "N"))
 NOT_GIVEN = (msgspec.MsgspecError, RecursionError)  # of an event, which Lambda decodes
@@ -153,6 +154,8 @@ TARGETS: Mapping[str, Target] = {
     "records": lambda data: change.from_page(data, "2026"),
     "event": _event,
     "gunzipped": lambda data: segments.read(SegmentHeader(Codec.GZIP, 2), gzip.compress(data)),
+    **newer_records.TARGETS,
+    **files.TARGETS,
 }
 
 

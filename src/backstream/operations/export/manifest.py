@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.errors import Damaged, MissingObject, NotFound, TargetNotEmpty
+from backstream.model import moment
 from backstream.model.columns.schema import Column
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.schema import KeySchema
@@ -67,6 +68,8 @@ def read(place: Files) -> ExportManifest:
         raise NotFound(f"{place.url} has no {MANIFEST}: there is no export, or it is not whole", hint="Make the export again.")
     try:
         found = _manifest.decode(body)
+        for each in (found.since, found.until):
+            moment.parse_iso_micros(each or found.until)
     except UNDECODABLE as error:
         raise Damaged(f"{place.url}/{MANIFEST} is not an export's manifest: {reason(error)}") from error
     if found.format != FORMAT:

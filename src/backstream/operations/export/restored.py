@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from backstream.errors import Damaged, MissingObject, Refused, UsageError
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
+from backstream.model.values import object_limits
+from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.operations.export import manifest as manifests
 from backstream.operations.export.manifest import ExportManifest
-from backstream.operations.export.parquet_files import ExportFile
+from backstream.operations.export.parquet_files import GROUP_BYTES, ExportFile
 from backstream.operations.inspect import safety
 from backstream.operations.restore import RestoreContext, Restored, RestoreRequest, restore
 from backstream.operations.restore.from_file import StillClock, catalog_of, entries_of
@@ -32,6 +34,8 @@ from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import Engines, TableVault
 
 ROWS = 4_000  # that are read together
+COLUMNS = ["key", "image"]
+LARGEST = 8 * GROUP_BYTES  # of these columns in a row group: `export` ends one at a batch after that size
 LIMITS = "from an export: it holds items and the key schema, no other settings, and rows that are not in it are left alone"
 
 
@@ -59,6 +63,8 @@ def _check(place: Files, found: ExportManifest, table: str, request: RestoreRequ
             f"{place.url} holds the changes after {found.since}, up to {found.until}: no state can be restored from it",
             hint="Only `export --at MOMENT` holds every item of a moment.",
         )
+    if sum(each.rows for each in found.files) != found.rows:
+        raise Damaged(f"{place.url}/{manifests.MANIFEST} says {found.rows:,} rows, and its files have other counts")
     if found.table != table:
         raise UsageError(f"{place.url} holds the table {found.table}, not {table}")
     if found.damaged and not request.allow_gap:
@@ -75,12 +81,12 @@ def _taken_in(place: Files, found: ExportManifest, at: int, folder: Path, engine
     vault = TableVault.open(store, found.table)
     log = ChangeLog(store, found.table)
     for file in found.files:
-        for images in _images(place, file, vault):
+        for images in images_of(place, file, vault):
             log.write_batch(list(entries_of(vault, HeldPage(file.name, images), at)), SegmentKind.ADOPTED, writer="export")
     return TableVault.open(store, found.table, engines=engines)
 
 
-def _images(place: Files, file: ExportFile, vault: TableVault) -> Iterator[list[bytes]]:
+def images_of(place: Files, file: ExportFile, vault: TableVault) -> Iterator[list[bytes]]:
     """Yields a file's images, some thousand at a time. Raises Damaged if it is not the file that was written."""
     name = f"{place.url}/{file.name}"
     try:
@@ -90,11 +96,23 @@ def _images(place: Files, file: ExportFile, vault: TableVault) -> Iterator[list[
     if len(body) != file.bytes or hashlib.sha256(body).hexdigest() != file.sha256:
         raise Damaged(f"{name} is not the file that was written: its SHA-256 is another one", hint="Nothing was touched.")
     try:
-        for batch in pq.ParquetFile(pa.BufferReader(body)).iter_batches(ROWS, columns=["key", "image"]):
+        held = pq.ParquetFile(pa.BufferReader(body))
+        _check_groups(name, held.metadata)
+        for batch in held.iter_batches(ROWS, columns=COLUMNS):
             images = [str(each).encode() for each in batch.column("image").to_pylist()]
             keys = [str(each).encode() for each in batch.column("key").to_pylist()]
             if [vault.key_of(each) for each in images] != keys:
                 raise Damaged(f"{name}: an image does not have the key beside it")
             yield images
-    except (pa.ArrowException, KeyError) as error:
-        raise Damaged(f"{name} cannot be read: {error}") from error
+    except (pa.ArrowException, KeyError, OSError, *UNDECODABLE) as error:  # Arrow calls what it cannot read an OSError
+        raise Damaged(f"{name} cannot be read: {reason(error)}") from error
+
+
+def _check_groups(name: str, metadata: pq.FileMetaData) -> None:
+    """Raises Damaged if a row group is larger than any that `export` writes: one is in memory as a whole."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        size = sum(each.total_uncompressed_size for each in columns if each.path_in_schema in COLUMNS)
+        if size > LARGEST:
+            raise object_limits.too_large(f"{name}, row group {number}", LARGEST, size)

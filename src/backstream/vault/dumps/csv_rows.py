@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataI
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from backstream.model.values.schema import KeyAttribute, canonical_value
 from backstream.vault.dumps.held import TableKeys
 
 DELIMITERS = {"comma": ",", "tab": "\t", "colon": ":", "semicolon": ";", "pipe": "|", "space": " "}
+NAMED = 10  # columns in a message
 csv.field_size_limit(object_limits.ITEM)
 
 
@@ -59,9 +61,9 @@ def _text(name: str, lines: Iterator[bytes]) -> Iterator[str]:
 
 
 def _check_columns(name: str, columns: Sequence[str], keys: TableKeys) -> None:
-    twice = sorted({each for each in columns if columns.count(each) > 1})
+    twice = sorted(each for each, count in Counter(columns).items() if count > 1)
     if twice or "" in columns:
-        raise Damaged(f"{name}, line 1: a header names each column once: {', '.join(twice) or 'one has no name'}")
+        raise Damaged(f"{name}, line 1: a header names each column once: {', '.join(twice[:NAMED]) or 'one has no name'}")
     if lacking := [each for each in keys.schema.names if each not in columns]:
         raise Damaged(
             f"{name}, line 1: no column {', '.join(lacking)}, which is part of the table's key",

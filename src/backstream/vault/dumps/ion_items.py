@@ -16,7 +16,7 @@ from amazon.ion.simple_types import IonPyDict, IonPyList
 
 from backstream.errors import Damaged
 from backstream.model.values import wire
-from backstream.model.values.decoding import DEEPEST
+from backstream.model.values.decoding import DEEPEST, MISSHAPEN, UNDECODABLE, reason
 from backstream.vault.aws_export import LineFormat, NetChange
 
 _SETS = {"$dynamodb_SS": ("SS", "S"), "$dynamodb_NS": ("NS", "N"), "$dynamodb_BS": ("BS", "B")}
@@ -57,14 +57,17 @@ def _struct(line: bytes, name: str) -> Any:
 def _value(line: bytes) -> Any:
     try:
         return simpleion.loads(line)
-    except (IonException, ValueError, RecursionError, ArithmeticError) as error:
+    except (IonException, ArithmeticError, *MISSHAPEN) as error:
         raise Damaged(f"not Amazon Ion: {error!s:.200}") from error
 
 
 def _image(fields: Any) -> bytes:
     if not isinstance(fields, IonPyDict):
         raise Damaged("not an item in Ion: it is no struct")
-    return wire.encode(_map(fields, "", 1))
+    try:
+        return wire.encode(_map(fields, "", 1))
+    except (ArithmeticError, *UNDECODABLE) as error:  # a number of thousands of digits, half of a pair
+        raise Damaged(f"not an item in Ion: {reason(error)}") from error
 
 
 def _map(fields: IonPyDict, path: str, depth: int) -> dict[str, Any]:
