@@ -78,7 +78,7 @@ def _undo(path: Path) -> object:
 
 def _journal(path: Path) -> object:
     found = MigrationJournal(path)
-    return found.head, list(found.last_changes()), list(found.open())
+    return found.head, list(found.last_changes()), found.open
 
 
 # --- dumps and exports ---
@@ -91,7 +91,7 @@ def _items(dump: HeldTable, keys: TableKeys = KEYS) -> object:
 def _lines(name: str, *, manifest: bool = False) -> Target:
     def target(data: bytes) -> object:
         store = MemoryStore(SystemClock())
-        store.put(name, b"{}" if manifest else data)
+        store.put(name, b'{"id":{"S":"a"},"n":{"N":"1"}}' if manifest else data)
         if manifest:
             store.put("manifest", data)
         files = [ListedObject(each.name, each.size, each.modified) for each in store.list("")]

@@ -10,6 +10,7 @@ import zstandard
 
 from backstream.clock import SystemClock
 from backstream.model.columns import schema as columns
+from backstream.model.tables.naming import Naming
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.inspect.status import status
 from backstream.operations.setup import server
@@ -38,7 +39,7 @@ CATALOG = Catalog(
     "an-id",
     SCHEMA,
     Layout.LOG,
-    catalogs.Naming.SHA256,
+    Naming.SHA256,
     None,
     Codec.ZSTD,
     "2026",
