@@ -34,6 +34,9 @@ DIGITS = 40  # hex digits of a hash: 160 bits
 ID = catalog_checks.ERASURE
 
 
+_NO_RECORD = "Bring it back from a replica of the bucket: it says which items were erased on purpose, and nothing else does."
+
+
 class ErasedRow(msgspec.Struct, frozen=True, array_like=True):
     """One item. `key`: the salted hash of its canonical key; `lived`: the seconds between which it existed.
 
@@ -152,7 +155,7 @@ class Erasures:
 
     @cached_property
     def all(self) -> list[Erasure]:
-        """All of them, oldest first. Raises Damaged or MissingObject if one cannot be read: nobody may guess what was erased."""
+        """All of them, oldest first. Raises Damaged if one cannot be read: nobody may guess what was erased."""
         return [self.read(each) for each in self._ids]
 
     @cached_property
@@ -176,11 +179,21 @@ class Erasures:
         """Returns how many erased items existed at a second: see `Erasure.lacks_at`."""
         return sum(each.lacks_at(second, keys) for each in self.all) if self._ids else 0
 
+    def name_of(self, erasure: str) -> str:
+        """Returns the name of an erasure's record."""
+        return f"{self._prefix}{erasure}/begun.json"
+
+    def recorded(self, erasure: str) -> Erasure:
+        """Returns one of them. Raises MissingObject if its record is gone, and Damaged if it cannot be read."""
+        return self._decoded(erasure, "begun.json", Erasure)
+
     def read(self, erasure: str) -> Erasure:
-        """Returns one of them. Raises NotFound if there is none of that id."""
+        """Returns one of them. Raises NotFound if there is none of that id, and Damaged if the catalog names it and it is gone."""
         try:
-            return self._decoded(erasure, "begun.json", Erasure)
+            return self.recorded(erasure)
         except MissingObject as error:
+            if erasure in self._ids:
+                raise Damaged(f"the record of an erasure is gone: {self.name_of(erasure)}", hint=_NO_RECORD) from error
             known = ", ".join(self._ids) or "none"
             raise NotFound(f"there is no erasure {erasure}", hint=f"The erasures of this table: {known}.") from error
 
@@ -197,9 +210,7 @@ class Erasures:
 
     def begin(self, erasure: Erasure) -> None:
         """Makes the record of an erasure durable. Nothing is erased before."""
-        self._store.put(
-            f"{self._prefix}{erasure.id}/begun.json", _encoded(erasure), {"format": str(erasure.format)}, if_absent=True
-        )
+        self._store.put(self.name_of(erasure.id), _encoded(erasure), {"format": str(erasure.format)}, if_absent=True)
 
     def note(self, erasure: str, touched: Sequence[TouchedObject]) -> None:
         """Notes objects that something is removed from, before it is. Each pass notes its own."""

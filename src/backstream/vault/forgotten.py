@@ -108,6 +108,16 @@ def load(store: ObjectStore, catalog: Catalog) -> Forgotten:
     return _known[digest]
 
 
+def name_of(catalog: Catalog) -> str:
+    """Returns the name of the record that the catalog names."""
+    return _name(catalog.table, catalog.forgotten or "")
+
+
+def recorded(store: ObjectStore, catalog: Catalog) -> Forgotten:
+    """Returns the same as `load`, read now: a process remembers what it has read."""
+    return NONE if catalog.forgotten is None else _read(store, name_of(catalog), catalog.forgotten)
+
+
 def _read(store: ObjectStore, name: str, digest: str) -> Forgotten:
     try:
         found = msgspec.json.decode(_body(store, name, digest), type=Forgotten)

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import takewhile
 
 import msgspec
@@ -71,14 +72,17 @@ class Gaps:
 
     def _record_in(self, place: str, gap: Gap) -> None:
         for name in self._names(place, gap):
-            try:
-                self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
-            except AlreadyExists:
-                known = _decoded(name, self._store.get(name).body)
-                if known.until >= gap.until and known.differing == gap.differing:
-                    return  # as long already: that is what was asked for
-            else:
-                return
+            if not self._is_there(name):
+                with suppress(AlreadyExists):
+                    self._store.put(name, msgspec.json.encode(gap), {"format": "1"}, if_absent=True)
+                    return
+            known = self.read(below_markers.first(self._store, name))
+            if known.until >= gap.until and known.differing == gap.differing:
+                return  # as long already: that is what was asked for
+
+    def _is_there(self, name: str) -> bool:
+        """True if there is a record of that name, hidden or not: what is written over a delete marker does not count."""
+        return any(not row.marker for row in self._store.versions_of(name))
 
     def _names(self, place: str, gap: Gap) -> Iterator[str]:
         yield f"{place}{gap.id}.json"

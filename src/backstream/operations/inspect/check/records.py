@@ -12,7 +12,7 @@ from backstream.operations.inspect.check.report import FindingKind, RepairableFi
 from backstream.operations.inspect.check.report import planted as of_damage
 from backstream.vault import below_markers as below
 from backstream.vault import catalog as catalogs
-from backstream.vault import catalog_versions, erased_bases
+from backstream.vault import catalog_versions, erased_bases, forgotten
 from backstream.vault.bases import Base
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
@@ -26,7 +26,12 @@ OWN = (
     ("a drill", "drills/"),
     ("the note that a batch has arrived", "redriven/"),
     ("the note that vault and table were the same", "agreed/"),
+    ("the index of gaps", "compacted/gaps/"),
+    ("the record of an erasure", "erasures/"),
+    ("who made changes", "actors/"),
+    ("the names of typed columns", "columns.json"),
 )
+_ENDINGS = (".json", ".json.zst", ".ndjson.zst")
 
 
 def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[RepairableFinding]:
@@ -60,6 +65,7 @@ def concealed_at_a_glance(vault: TableVault, segments: Sequence[LogListing]) -> 
         ("the catalog", below.every_first(store, folder + "catalog.json")),
         ("a gap", vault.gaps.recent_records()),
         ("a base backup", below.every_first(store, folder + "base/complete/")),
+        *([("the record of an erasure", below.every_first(store, folder + "erasures/"))] if vault.catalog.erasures else []),
         *(("a base backup", below.every_first(store, f"{folder}base/{each.id}/")) for each in vault.bases.complete()[-1:]),
     ):
         concealed = (each for each in listed if each.version and each.markers and (each.name, each.version) not in folded)
@@ -76,7 +82,9 @@ def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator
 
 def _is_own(vault: TableVault, name: str) -> bool:
     """True if it ever belonged to the vault: removing a foreign object hides nothing."""
-    return vault.bases.owns(name) if "/base/" in name else name.endswith(".json") or "/redriven/" in name or "/agreed/" in name
+    if "/base/" in name:
+        return vault.bases.owns(name)
+    return name.endswith(_ENDINGS) or "/redriven/" in name or "/agreed/" in name
 
 
 def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
@@ -116,6 +124,7 @@ def readable(vault: TableVault) -> Iterator[RepairableFinding]:
     yield from _gaps(vault)
     yield from _bases(vault)
     yield from _compacted_bases(vault)
+    yield from _erasures(vault)
 
 
 def without_generation(vault: TableVault) -> Iterator[RepairableFinding]:
@@ -137,6 +146,7 @@ def without_generation(vault: TableVault) -> Iterator[RepairableFinding]:
         yield from _catalogs(vault)
         yield from _gaps(vault)
         yield from _bases(vault)
+        yield from _erasures(vault)
 
 
 def _in_sets(vault: TableVault) -> tuple[int | None, int | None]:
@@ -159,6 +169,15 @@ def _catalogs(vault: TableVault) -> Iterator[RepairableFinding]:
 def _gaps(vault: TableVault) -> Iterator[RepairableFinding]:
     for each in vault.gaps.records():
         yield from _look(each.name, FindingKind.DAMAGED if each.version else FindingKind.MISSING, partial(vault.gaps.read, each))
+
+
+def _erasures(vault: TableVault) -> Iterator[RepairableFinding]:
+    """Checks the records that explain why items are missing, and which changes are to be discarded."""
+    for each in vault.catalog.erasures:
+        yield from _look(vault.erasures.name_of(each), FindingKind.DAMAGED, partial(vault.erasures.recorded, each))
+    if vault.catalog.forgotten is not None:
+        name = forgotten.name_of(vault.catalog)
+        yield from _look(name, FindingKind.DAMAGED, partial(forgotten.recorded, vault.store, vault.catalog))
 
 
 def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
