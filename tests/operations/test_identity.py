@@ -17,7 +17,7 @@ from backstream.model.values import wire
 from backstream.operations.capture.batch import keep_batch
 from backstream.operations.setup.identity import RECREATED, REPLACED, Lookup, recognise, turn
 from backstream.operations.setup.init import InitOptions, init
-from backstream.ports import ObjectStore, Table, TableFacts
+from backstream.ports import ObjectStore, Put, Table, TableFacts
 from backstream.tables.memory_stream import MemoryStream
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Layout
@@ -316,3 +316,28 @@ def test_a_catalog_with_lives_has_a_format_that_older_tools_refuse(stage: Stage)
     assert b'"format": 2' in stage.store.get("_backstream/flights/catalog.json").body
     assert catalogs.load(stage.store, "flights").lives[0].complete
     assert TableVault.open(stage.store, "flights", engines=LocalEngine).catalog.format == 2
+
+
+@pytest.mark.parametrize("recreated", [False, True])
+@pytest.mark.parametrize("who", ["tail", "witness"])
+def test_a_stream_that_is_off_proves_nothing_by_its_silence(stage: Stage, who: str, *, recreated: bool) -> None:
+    """Its shards are not closed yet when it is read again, twenty minutes later: nobody's changes were made meanwhile."""
+    proven = stage.vault().window(stage.clock.now()).durable
+    assert proven is not None
+    old = stage.table.streams[-1]
+    old.close = lambda: setattr(old, "enabled", False)  # type: ignore[method-assign]
+    if recreated:
+        stage.table.delete()
+    else:
+        stage.table.disable_stream()
+    stage.clock.sleep(600)
+    if recreated:
+        stage.table.create(on_demand(images.SCHEMA))
+    stage.table.write([Put(images.image("z", 1, v={"N": "99"}))])
+    stage.clock.sleep(600)
+    stage.table.enable_stream()
+    stage.clock.sleep(60)
+    (stage.follow if who == "tail" else stage.witness)()
+    window = stage.vault().window(stage.clock.now())
+    assert [(each.reason, each.since <= proven) for each in window.gaps] == [(RECREATED if recreated else REPLACED, True)]
+    assert all(each.until <= proven for each in window.ranges)

@@ -21,11 +21,12 @@ from backstream.operations.capture.sink import VaultKeeper
 from backstream.operations.capture.tail import Tail, TailReport
 from backstream.operations.capture.witness_sink import WitnessFindings, WitnessKeeper
 from backstream.operations.inspect.explained_gaps import try_to_note
+from backstream.operations.setup.destination import SentCheck, check_sent
 from backstream.operations.setup.identity import check_owner, has_turned, label_second, proven_until, turn
 from backstream.operations.setup.remade_kinesis import REMADE, turn_to_remade
 from backstream.operations.setup.server_clock import server_clock
 from backstream.operations.setup.settings import SettingsWatch
-from backstream.operations.setup.sources import check_destination, label_of
+from backstream.operations.setup.sources import label_of
 from backstream.ports import ChangeStream, Clock, Table, TableFacts
 from backstream.vault.catalog import Catalog
 from backstream.vault.gaps.gaps import Gap
@@ -65,7 +66,7 @@ def follow(vault: TableVault, following: Following, *, until_caught_up: bool) ->
     facts = following.table.facts()
     check_owner(vault.catalog, facts.arn)  # before anything is asked of what may be another's table
     following = _by_the_servers_clock(following)
-    arn = _source(following.table, facts, vault.catalog)
+    arn = _source(vault, following, facts)
     try_to_record(vault, following.notice)
     vault, before = _after_absence(vault, following, facts, arn)
     # Done only now, because a turn to another stream saves a catalog of its own.
@@ -89,12 +90,15 @@ def _by_the_servers_clock(following: Following) -> Following:
     return msgspec.structs.replace(following, clock=clock, deadline=following.deadline + clock.ahead)
 
 
-def _source(table: Table, facts: TableFacts, catalog: Catalog) -> str:
+def _source(vault: TableVault, following: Following, facts: TableFacts) -> str:
     """Returns the ARN of the table's stream, or of the Kinesis stream that the vault takes its changes from."""
-    if catalog.kinesis is None:
+    kinesis = vault.catalog.kinesis
+    if kinesis is None:
         return stream_of(facts)
-    check_destination(table, catalog.kinesis.arn)
-    return catalog.kinesis.arn
+    gap = check_sent(vault, following.table, kinesis.arn, following.clock.now())
+    if gap is not None:
+        _tell(following, gap)
+    return kinesis.arn
 
 
 def followed(table: Table) -> tuple[TableFacts, str]:
@@ -152,7 +156,7 @@ def _run(
 
 def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:
     writer, notice, findings = following.writer, following.notice, following.findings
-    check = _same_source_check(following, vault.catalog)
+    check = _same_source_check(following, vault)
     if findings is None:
         keeper = VaultKeeper(vault, label, pool, following.clock, writer=writer, notice=notice, before_mark=check)
         if following.share is not None:
@@ -167,17 +171,20 @@ def _proven(catalog: Catalog, known: int) -> int:
     return known - 1 if known <= initialised else known
 
 
-def _same_source_check(following: Following, catalog: Catalog) -> Callable[[], None]:
-    """Returns the check that the changes still come from the same table, and from the same stream of that ARN: see
+def _same_source_check(following: Following, vault: TableVault) -> Callable[[int], None]:
+    """Returns the check that changes up to a second came from the same table, and to the same stream of that ARN: see
     `_check_same_table`.
     """
+    catalog = vault.catalog
     if catalog.kinesis is None:
-        return lambda: None
+        return lambda _: None
     stream = following.streams(catalog.kinesis.arn)
     begun = stream.facts().created
+    is_sent = SentCheck(vault, following.table, catalog.kinesis.arn, following.clock)
 
-    def check() -> None:
+    def check(second: int) -> None:
         _check_same_table(following.table, catalog)
+        is_sent(second)
         if stream.facts().created != begun:
             raise Failed(
                 f"{REMADE}: nothing more is claimed of what came from the one before",

@@ -140,6 +140,15 @@ class ChangeSink(Protocol):
         """Notes that changes are lost."""
 
 
+class SeenEnabled(msgspec.Struct):
+    """The time (epoch seconds) of the last look at which the stream was enabled; before all times if there was none.
+
+    A shard that answers nothing proves nothing of later: a stream that is disabled may take a while to close its shards.
+    """
+
+    at: float = float("-inf")
+
+
 class FollowerContext(msgspec.Struct, frozen=True):
     """The context of every shard's follower."""
 
@@ -154,6 +163,7 @@ class FollowerContext(msgspec.Struct, frozen=True):
     closed: float = float("inf")  # the second by which the stream was disabled, as far as that is known
     wrote: Callable[[Wrote], None] = lambda _: None
     share: Share | None = None
+    enabled: SeenEnabled = msgspec.field(default_factory=SeenEnabled)
 
 
 class Follower:
@@ -256,7 +266,7 @@ class Follower:
             self._quiet_since = page.server_time
         self._quiet += 1
         if page.next is not None and self._quiet >= self._parts.settings.quiet_reads and not self._buffer:
-            self._claim(int(self._quiet_since) - SETTLING)
+            self._claim_quiet(int(self._quiet_since) - SETTLING)
             self._quiet_since = page.server_time
 
     # --- trimmed records ---
@@ -329,6 +339,10 @@ class Follower:
         self._last_seconds = seconds
         self.captured += count
         self._claim(seconds - 1)  # its own second may hold more
+
+    def _claim_quiet(self, seconds: int) -> None:
+        if self._parts.enabled.at > 0:
+            self._claim(int(min(seconds, self._parts.enabled.at)))
 
     def _claim(self, seconds: int) -> None:
         self.claim = seconds if self.claim is None else max(self.claim, seconds)

@@ -40,9 +40,9 @@ class VaultKeeper:
         *,
         writer: str,
         notice: Callable[[str], None],
-        before_mark: Callable[[], None] = lambda: None,
+        before_mark: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`before_mark` raises if nothing more may be claimed."""
+        """`before_mark` raises if a second may not be claimed."""
         self._before_mark = before_mark
         self._log = vault.log
         self._gaps = vault.gaps
@@ -103,7 +103,7 @@ class VaultKeeper:
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - the segments tell how far each is
         """Writes a mark in the log."""
-        self._before_mark()
+        self._before_mark(seconds)
         self._log.write_mark(self._label, seconds, writer=self._writer, now=self._clock.now(), closing=closing)
 
     def miss(self, gap: Gap) -> None:

@@ -83,8 +83,7 @@ class Tail:
         self._failures: dict[str, int] = {}
         self._caught: set[str] = set()  # who had caught up when its last turn ended: during a turn there is no telling
         self._running: dict[Future[bool], str] = {}
-        self._captured = 0
-        self._gaps = 0
+        self._captured = self._gaps = 0
         self._look_at = float("-inf")
         self._stale = True
         self._open = True
@@ -164,8 +163,9 @@ class Tail:
             return
         self._failures[SHARDS] = 0
         self._stale, self._open = False, facts.enabled
-        if not facts.enabled:
-            self._closed = min(self._closed, now)
+        if facts.enabled:
+            self._parts.enabled.at = now
+        self._closed = self._closed if facts.enabled else min(self._closed, now)
         self._look_at = now + settings.topology_every
         self._start_followers(facts.shards)
         self._let_go(facts)

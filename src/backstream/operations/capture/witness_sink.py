@@ -50,7 +50,7 @@ class WitnessKeeper(VaultKeeper):
         writer: str,
         notice: Callable[[str], None],
         findings: WitnessFindings,
-        before_mark: Callable[[], None] = lambda: None,
+        before_mark: Callable[[int], None] = lambda _: None,
     ) -> None:
         super().__init__(vault, label, pool, clock, writer=writer, notice=notice, before_mark=before_mark)
         self._vault = vault
@@ -127,7 +127,7 @@ class WitnessKeeper(VaultKeeper):
 
     def mark(self, seconds: int, positions: Positions, *, closing: bool) -> None:  # noqa: ARG002 - each may be the last
         """Writes a watermark in the log. Its body holds the positions from which the next run continues."""
-        self._before_mark()
+        self._before_mark(seconds)
         self._log.write_watermark(self._label, seconds, positions, writer=self._writer, now=self._clock.now())
         self._findings.watermark = seconds
 

@@ -12,7 +12,7 @@ from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema
 from backstream.operations.base.backfill.source import SegmentPosition
 from backstream.operations.bulk.rate_limited_scan import MOST_SEGMENTS, PacedTable, Stopped
-from backstream.operations.setup.sources import check_destination
+from backstream.operations.setup.destination import check_sent
 from backstream.ports import Clock, Table
 from backstream.vault.bases import BaseKind
 from backstream.vault.table_vault import TableVault
@@ -76,7 +76,8 @@ def scan_of(vault: TableVault, table: Table, clock: Clock, *, segments: int, max
             hint="It was created anew: back it up into another vault.",
         )
     if vault.catalog.kinesis is not None:
-        check_destination(table, vault.catalog.kinesis.arn)
+        if check_sent(vault, table, vault.catalog.kinesis.arn, table.server_time()) is not None:
+            clock.sleep(CLOCKS_APART + 2)  # the base backup makes up for what was not sent only if it begins after that
     elif not facts.stream_enabled:
         raise Refused(
             f"the stream of {table.name} is off: what changes after the base backup would be lost",
