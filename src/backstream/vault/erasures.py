@@ -101,6 +101,11 @@ class Erasure(msgspec.Struct, frozen=True):
         rows = [each for each in self.rows if hashes is None or each.key in hashes]
         return sum(any(since <= second and (until is None or second < until) for since, until in each.lived) for each in rows)
 
+    def lacks_between(self, first: int, last: int) -> int:
+        """Returns how many of its items existed at some second from `first` to `last`, both included: they may have changed then."""
+        alive = [any(since <= last and (until is None or until >= first) for since, until in each.lived) for each in self.rows]
+        return sum(alive) if first <= self.until else 0
+
 
 def _encoded(erasure: Erasure) -> bytes:
     """Returns the record as JSON. One that says nothing of the future is of the first format, as older versions wrote it."""

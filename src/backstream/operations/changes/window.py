@@ -8,6 +8,7 @@ import msgspec
 
 from backstream.errors import GapInTheWay, OutsideWindow, UsageError
 from backstream.model import moment
+from backstream.model.counts import counted
 from backstream.model.window import KnownGap, Window
 from backstream.operations.inspect import safety
 from backstream.vault.table_vault import TableVault
@@ -70,7 +71,7 @@ def check(vault: TableVault, span: ChangeWindow, window: Window, now: float, *, 
     gaps = [gap for gap in window.gaps if gap.since <= span.until and gap.until >= span.first]
     if gaps and not allow_gap:
         raise _gap(vault.catalog.table, span, window, gaps)
-    notes += [f"changes may be missing: {gap}" for gap in gaps]
+    notes += [f"changes may be missing: {gap}" for gap in gaps] + _erased(vault, span)
     proven = window.durable is not None and span.until <= window.durable
     notes += safety.not_yet_arrived(vault.catalog.table, span.until, window) + safety.not_seen(window)
     return Certainty(
@@ -92,6 +93,12 @@ def _before_all(vault: TableVault, span: ChangeWindow, window: Window, *, allow_
     if not allow_gap:
         raise OutsideWindow(f"{moment.iso(span.since)} is before the vault's first change: {word}", hint=str(window))
     return [word]
+
+
+def _erased(vault: TableVault, span: ChangeWindow) -> list[str]:
+    """Returns a note for each erasure that took out items of that time."""
+    lacking = [(each, each.lacks_between(span.first, span.until)) for each in vault.erasures.all]
+    return [f"the changes of {counted(count, 'item')} are gone, if there were any: {each}" for each, count in lacking if count]
 
 
 def _gap(table: str, span: ChangeWindow, window: Window, gaps: Sequence[KnownGap]) -> GapInTheWay:
