@@ -139,3 +139,15 @@ def test_a_revert_names_an_item_that_may_be_selected(tmp_path: Path) -> None:
     report = dry_run(shop.stage.vault(), shop.request(asked=asked), shop.around(), Writing())
     assert (report.updated, report.failed) == (1, 1)
     assert json.loads(report.failures[0].what)["number"] == number(1)
+
+
+def test_an_erased_item_is_told_and_the_window_is_not_called_proven(feed: Feed, run: Callable[..., Answer]) -> None:
+    window = ["--from", str(T), "--to", str(T + 60), "--key", '{"zone":"z","number":1}']
+    assert json.loads(run("changes", "goods", *window, "--summary", "--json").out)["certainty"]["proven"]
+    assert run("erase", "goods", "--key", '{"zone":"z","number":2}', "--reason", "asked for", "--yes").code == 0
+    summary = json.loads(run("changes", "goods", *window, "--summary", "--json").out)
+    assert not summary["certainty"]["proven"]
+    assert "the changes of 1 item are gone" in summary["certainty"]["notes"][0]
+    before = run("changes", "goods", "--from", str(T - 100), "--to", str(T - 50))
+    assert (before.code, "gone" in before.err) == (0, False)
+    assert feed.store

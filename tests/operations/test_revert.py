@@ -313,3 +313,8 @@ def test_a_plan_that_was_carried_out_says_how_to_take_it_back(shop: Shop) -> Non
     with pytest.raises(UsageError, match="this plan has been carried out") as error:
         reverting.apply(plan.path, shop.around(), Writing())
     assert "--undo" in error.value.hint
+    (journal,) = shop.folder.glob("backstream-revert-*")
+    reverting.undo(journal, shop.around(), Writing(), live=True)
+    with pytest.raises(UsageError, match="carried out and taken back"):
+        reverting.apply(plan.path, shop.around(), Writing())
+    assert shop.prices() == BAD

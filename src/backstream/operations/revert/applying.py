@@ -86,7 +86,10 @@ def execute(plan: Plan, around: Around, writing: Writing, *, exactly: bool, owne
     facts = around.table.facts()
     path = path_for(plan.head.id, around.folder)
     if path.exists():
-        if Standing(path).ended:
+        standing = Standing(path)
+        if standing.taken_back:
+            raise UsageError(f"this plan has been carried out and taken back: {path} is there", hint="Make a new plan.")
+        if standing.ended:
             undo = _command(plan.head.table, "undo", path)
             raise UsageError(f"this plan has been carried out: {path} is there", hint=f"This takes it back: {undo}")
         raise UsageError(

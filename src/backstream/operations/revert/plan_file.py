@@ -6,6 +6,7 @@ last line is the SHA-256 of all lines before it. Only its owner may read the fil
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -281,7 +282,8 @@ class Plan:
             with private_files.opened(self.path) as file:
                 yield from private_files.lines(file, self.path, PLAN_LINE)
         except OSError as error:
-            raise UsageError(f"cannot read the plan {self.path}: {error.strerror}") from error
+            link = "A link is not followed: give the file itself." if error.errno == errno.ELOOP else ""
+            raise UsageError(f"cannot read the plan {self.path}: {error.strerror}", hint=link) from error
 
     def _decoded(self, line: bytes, kind: type[_Kind]) -> _Kind:
         try:

@@ -290,7 +290,7 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
         *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
         *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
         *(_most(report) if report.dry_run else []),
-        *(_planned(report.plan) if report.dry_run and report.plan is not None else []),
+        *(_planned(report.plan, report.put + report.deleted) if report.dry_run and report.plan is not None else []),
         *([] if report.settings is None else [("settings", f"as of {report.settings}")]),
         ("seconds", f"{report.seconds:.1f}"),
     ]
@@ -302,10 +302,11 @@ def _most(report: Restored) -> list[tuple[str, str]]:
     return [] if needed is None else [("most of it", f"refused without --expect-deletes {needed}")]
 
 
-def _planned(plan: Planned) -> list[tuple[str, str]]:
+def _planned(plan: Planned, rows: int) -> list[tuple[str, str]]:
     takes = f"{counted(plan.write_units, 'write unit')}, ${plan.dollars:.4g} on demand, about {plan.estimated_seconds:,.0f} s"
-    rows = [line for each in plan.sample for line in _row(each)]
-    return [("would take", f"{takes}; indexes take as many again each"), *rows]
+    shown = [line for each in plan.sample for line in _row(each)]
+    more = [("", f"... and {counted(rows - len(plan.sample), 'more row')}")] if rows > len(plan.sample) else []
+    return [("would take", f"{takes}; indexes take as many again each"), *shown, *more]
 
 
 def _row(each: Sampled) -> list[tuple[str, str]]:
