@@ -102,7 +102,7 @@ class Erasure(msgspec.Struct, frozen=True):
         return sum(any(since <= second and (until is None or second < until) for since, until in each.lived) for each in rows)
 
     def lacks_between(self, first: int, last: int) -> int:
-        """Returns how many of its items existed at some second from `first` to `last`, both included: they may have changed then."""
+        """Returns how many of its items existed in a second from `first` to `last`, both included: they may have changed then."""
         alive = [any(since <= last and (until is None or until >= first) for since, until in each.lived) for each in self.rows]
         return sum(alive) if first <= self.until else 0
 
