@@ -161,7 +161,7 @@ def test_one_that_is_refused_says_so(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("event", "word"),
     [
-        ({}, "neither `table` nor `tables`"),
+        ({}, "needs one of `table`, `tables` and `group`"),
         ({"tabel": "flights"}, "unknown field `tabel`"),
         ({"table": "flights", "keep": True}, "unknown field `keep`"),
         ({"table": 5}, "Expected `str | null`"),
@@ -176,7 +176,7 @@ def test_an_event_that_is_none(event: Any, word: str) -> None:
     with pytest.raises(UsageError, match="not the event of a drill") as raised:
         aws_drill.handler(event, None)
     assert word in raised.value.message
-    assert "table, at, pick, rpo" in raised.value.hint
+    assert "table, tables, group, at, pick, rpo" in raised.value.hint
 
 
 @pytest.mark.parametrize("words", [{"rpo": "soon"}, {"table": "no/table"}])

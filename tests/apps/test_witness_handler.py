@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from backstream.errors import Failed, NotFound, UsageError
 from backstream.model.changes.change import Change
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
+from backstream.vault import groups
 from kit.images import image
 from kit.invocations import Invocation
 from kit.records import lambda_record
@@ -125,5 +127,15 @@ def test_one_invocation_witnesses_several_and_a_fault_in_one_does_not_stop_the_o
     assert metrics["WitnessMissing"]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Table"], ["Deployment"]]
     answer = invoke(half, {"tables": [half.table]})
     assert answer[half.table]["missing"] == 0
-    with pytest.raises(UsageError):
-        invoke(half, {"table": half.table, "tables": [half.table]})
+    for wrong in ({"table": half.table, "tables": [half.table]}, {"table": half.table, "group": "shop"}):
+        with pytest.raises(UsageError):
+            invoke(half, wrong)
+    with pytest.raises(NotFound, match="knows no group 'shop'"):
+        invoke(half, {"group": "shop"})
+    for tables in ([half.table], [half.table, gone]):  # the group as it is then: what joins it is witnessed, too
+        groups.save(half.store(), "shop", tables, {}, time.time())
+        if gone in tables:
+            with pytest.raises(Failed, match=f"proven nothing of 1 of 2 tables: {gone}"):
+                invoke(half, {"group": "shop"})
+        else:
+            assert invoke(half, {"group": "shop"}).keys() == {half.table}

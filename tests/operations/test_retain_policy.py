@@ -12,6 +12,7 @@ from backstream.apps.cli.main import call
 from backstream.errors import Failed, UsageError
 from backstream.operations.setup.init import InitOptions, InitReport, init
 from backstream.stores.directory import DirectoryStore
+from backstream.vault import groups
 from backstream.vault.gaps import gaps
 from kit.clock import ManualClock
 from kit.invocations import Invocation
@@ -93,7 +94,8 @@ def test_its_function_takes_every_table_and_names_those_that_fail(
     assert [line["removed_versions"] > 0 for line in lines if line["table"] == "flights" and "error" not in line] == [True]
     assert [line["error"] for line in lines if line["table"] == "orders"] == ["NotFound"]
     assert stage.vault().catalog.horizon is not None
-    again = aws_retain.handler({"table": "flights"}, Invocation())
+    groups.save(stage.store, "shop", ["flights"], {}, 0.0)
+    again = aws_retain.handler({"group": "shop"}, Invocation())
     assert again["flights"]["removed_versions"] == 0
     with pytest.raises(UsageError):
         aws_retain.handler({"keep": "1d"}, None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import signal
+
 import pytest
 
 from backstream.model.values import wire
@@ -10,6 +13,7 @@ from kit.images import SCHEMA, image, key
 from kit.ledger import Shop
 from kit.proxy import FaultProxy, answer
 from kit.scene import Scene, same
+from kit.stage import wait_for
 
 DENIED = '{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not today"}'
 
@@ -59,6 +63,47 @@ def test_a_window_is_undone_in_all_tables_or_in_those_that_did_not_fail(scene: S
     undone = scene.call(*resumed.json()["undo"].split()[1:], "--yes", "--json")
     assert undone.code == 0, undone.err
     assert all_same(shop.live(), ruined)
+
+
+def test_a_kill_in_the_middle_is_resumed_and_all_of_it_is_taken_back(scene: Scene, shop: Shop) -> None:
+    ruined, good = shop.live(), shop.at(shop.last + 1)
+    process = scene.start("revert", *window(shop), "--yes", "--max-write-units", "5")
+    wait_for(lambda: process.poll() is not None or not all_same(shop.live(), ruined))
+    process.send_signal(signal.SIGKILL)
+    said = process.communicate()[1]
+    assert process.returncode == -signal.SIGKILL, said
+    assert not all_same(shop.live(), good), "the kill came while it wrote"
+    (made,) = scene.folder.glob("backstream-group-*.ndjson")
+    assert (
+        f"resume it with: backstream revert --resume {made}; or take back what it has done with: backstream revert --undo" in said
+    )
+
+    kept = scene.folder / "kept"  # the files lie beside each other, wherever that is
+    kept.mkdir()
+    for each in scene.folder.glob("*.ndjson"):
+        each.rename(kept / each.name)
+    file = kept / made.name
+    head, *marks = (json.loads(line) for line in file.read_text().splitlines())
+    begun = next(each["begun"] for each in marks if "begun" in each)
+    own = next(kept / f"backstream-revert-{each['revert']}.ndjson" for each in head["tasks"] if each["table"] == begun)
+    half, hidden = shop.live(), own.with_suffix(".away")
+    own.rename(hidden)
+    refused = scene.call("revert", "--resume", str(file), "--on-failure", "stop", "--json")
+    assert (refused.code, f"{begun} has begun, and its own file is gone" in refused.err) == (1, True), refused.err
+    assert same(shop.live()[begun], half[begun])
+    hidden.rename(own)
+
+    resumed = scene.call("revert", "--resume", str(file), "--json")
+    assert resumed.code == 0, resumed.err
+    assert all_same(shop.live(), good)
+    report = resumed.json()
+    assert (report["reverted"], report["not_reverted"], report["left"]) == (shop.names, [], None)
+    again = scene.call("revert", "--resume", str(file))
+    assert (again.code, "nothing is left to resume" in again.err) == (2, True), again.err
+    undone = scene.call(*report["undo"].split()[1:], "--yes", "--json", "--max-write-units", "200")
+    assert undone.code == 0, undone.err
+    assert all_same(shop.live(), ruined)
+    assert [each["table"] for each in undone.json()["tables"]] == shop.names
 
 
 def test_what_is_selected_in_one_table_only_is_no_failure(scene: Scene, shop: Shop) -> None:

@@ -1,8 +1,8 @@
 """A scheduled drill's Lambda handler: `backstream.apps.aws_drill.handler`, configured by `BACKSTREAM_VAULT`.
 
 The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. Several come as `{"tables":
-[...], "due": "24h"}`. It drills the tables whose last drill is longer ago, the oldest first, until its time is up. The next run
-continues. A fault in one does not stop the others.
+[...], "due": "24h"}`, or those of a group as `{"group": "shop", "due": "24h"}`. It drills the tables whose last drill is longer ago,
+the oldest first, until its time is up. The next run continues. A fault in one does not stop the others.
 
 The figures go to CloudWatch as lines in its embedded metric format, the record to the vault. An invocation whose drill has not
 passed fails, so that Lambda's own `Errors` shows it.
@@ -43,14 +43,13 @@ SHARE = 0.6  # of the function's memory for the engine: the rest is Python, boto
 FOLDER = "/tmp"  # noqa: S108 - the only place where a function may write, and its own
 
 
-class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DrillEvent(several.OfTables, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of an event: options of `backstream drill`, with the same meaning. Durations are seconds or `30m`.
 
     `due`: of several `tables`, drills the ones whose last drill is at least this long ago; `within`: after that time without a
     drill it is overdue.
     """
 
-    table: str | None = None
     at: str | int | None = None
     pick: Pick = Pick.NEWEST
     rpo: str | int | None = None
@@ -59,7 +58,6 @@ class DrillEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patience: float = PATIENCE
     allow_gap: bool = False
     max_write_units: float | None = None
-    tables: Sequence[str] = ()
     due: str | int = 0
     within: str | int | None = None
 
@@ -71,13 +69,13 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     log nor the error shows an item or its key; the record in the vault does.
     """
     wanted = _wanted(event)
-    tables = several.tables_of(wanted.table, wanted.tables, "drill", _hint())
+    wanted.check("drill", _hint())
     _settle_in()
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     stop = clock.now() + seconds - min(RESERVE, seconds / 3)
     config = Config(clock=clock, patience=seconds, deadline=stop)
     run = _DrillRun(config, wanted, stop)
-    return run.drill(wanted.table) if wanted.table is not None else run.drill_all(tables)
+    return run.drill(wanted.table) if wanted.table is not None else run.drill_all(wanted.names(config))
 
 
 class _DrillRun:
@@ -158,7 +156,7 @@ def _wanted(event: object) -> DrillEvent:
 
 def _hint() -> str:
     known = ", ".join(DrillEvent.__struct_fields__)
-    return f'Send {{"table": "NAME"}} or {{"tables": ["NAME", ...]}}, and what else you want of: {known}.'
+    return f'Send {{"table": "NAME"}}, {{"tables": ["NAME", ...]}} or {{"group": "NAME"}}, and what else you want of: {known}.'
 
 
 def _settle_in() -> None:

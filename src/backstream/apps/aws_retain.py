@@ -1,9 +1,9 @@
 """A scheduled retention's Lambda handler: `backstream.apps.aws_retain.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the tables: `{"table": "flights"}`, or `{"tables": ["flights", "orders"]}`. It removes each table's history that
-the catalog gives up (`backstream init --keep`). A table whose catalog says nothing of it is left alone, and the invocation fails.
-It takes them one after the other, beginning with another one each time. A fault in one does not stop the others. An invocation
-that Lambda ends in the middle leaves a vault that is right, and the next one goes on.
+The event names the tables: `{"table": "flights"}`, `{"tables": ["flights", "orders"]}`, or a group, `{"group": "shop"}`. It removes
+each table's history that the catalog gives up (`backstream init --keep`). A table whose catalog says nothing of it is left alone,
+and the invocation fails. It takes them one after the other, beginning with another one each time. A fault in one does not stop the
+others. An invocation that Lambda ends in the middle leaves a vault that is right, and the next one goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -25,15 +25,13 @@ from backstream.errors import BackstreamError, UsageError
 from backstream.operations.retain import Retention
 
 RESERVE = 30.0  # seconds before the end in which no other table is begun; a third of what there is if that is less
-HINT = 'Send {"table": "NAME"} or {"tables": ["NAME", ...]}.'
+HINT = 'Send {"table": "NAME"}, {"tables": ["NAME", ...]} or {"group": "NAME"}.'
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 
-class RetainEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of an event: a table, or several. `dry_run`: only report what would be removed."""
+class RetainEvent(several.OfTables, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The fields of an event: tables, and `dry_run`: only report what would be removed."""
 
-    table: str | None = None
-    tables: Sequence[str] = ()
     dry_run: bool = False
 
 
@@ -43,12 +41,12 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Raises UsageError for an invalid event, and Failed with the names of tables whose retention failed.
     """
     wanted = _wanted(event)
-    tables = several.tables_of(wanted.table, wanted.tables, "retention", HINT)
+    wanted.check("retention", HINT)
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     ends = clock.now() + seconds - min(RESERVE, seconds / 3)
     config = Config(clock=clock, patience=seconds, deadline=clock.now() + seconds)
     config.writer = os.environ.get(FUNCTION_NAME, config.writer)
-    vault = Vault(config)
+    vault, tables = Vault(config), wanted.names(config)
     found, failed = dict[str, Any](), list[str]()
     for table in several.in_rotation(tables, clock.now()):
         if clock.now() >= ends:

@@ -1,9 +1,10 @@
 """A scheduled witness's Lambda handler: `backstream.apps.aws_witness.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the table: `{"table": "flights"}`, or several: `{"tables": ["flights", "orders"]}`. Several are witnessed side by
-side, each with its share of the time, and a fault in one does not stop the others. The figures go to CloudWatch as lines in the
-embedded metric format. An invocation fails if nothing new is proven of a table, once all have had their turn. A run without
-remaining time says so, and the next one continues from there.
+The event names the table: `{"table": "flights"}`, or several: `{"tables": ["flights", "orders"]}`, or a group of the vault, whose
+tables are those of the moment: `{"group": "shop"}`. Several are witnessed side by side, each with its share of the time, and a
+fault in one does not stop the others. The figures go to CloudWatch as lines in the embedded metric format. An invocation fails if
+nothing new is proven of a table, once all have had their turn. A run without remaining time says so, and the next one continues
+from there.
 """
 
 from __future__ import annotations
@@ -30,17 +31,13 @@ from backstream.operations.capture.witness import BUDGET, Witnessed
 RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a third of what there is if that is less
 AT_ONCE = 8  # tables, of several
 LEAST = 10.0  # seconds that a table is given, however many wait
-HINT = 'Send {"table": "NAME"} or {"tables": ["NAME", ...]}, and a budget if you like.'
+HINT = 'Send {"table": "NAME"}, {"tables": ["NAME", ...]} or {"group": "NAME"}, and a budget if you like.'
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 
-class WitnessEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of an event: a table, or several. `budget`: seconds or `4m` after which it stops reading, if the function has that
-    much time.
-    """
+class WitnessEvent(several.OfTables, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The fields of an event: tables, and `budget`: seconds or `4m` after which it stops reading, if the function has that long."""
 
-    table: str | None = None
-    tables: Sequence[str] = ()
     budget: str | int | None = None
 
 
@@ -51,11 +48,11 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Failed, with the names of the tables for which nothing is proven. The log shows no item.
     """
     wanted = _wanted(event)
-    tables = several.tables_of(wanted.table, wanted.tables, "witness", HINT)
+    wanted.check("witness", HINT)
     run = _WitnessRun(wanted, context)
     if wanted.table is not None:
         return run.witness(wanted.table, run.budget)
-    return run.witness_all(tables)
+    return run.witness_all(wanted.names(run.config))
 
 
 class _WitnessRun:
@@ -68,6 +65,7 @@ class _WitnessRun:
         self._ends = self._clock.now() + self.budget
         config = Config(clock=self._clock, patience=time, deadline=self._clock.now() + seconds)
         config.writer = os.environ.get(FUNCTION_NAME, config.writer)
+        self.config = config
         self._vault = Vault(config)
 
     def witness(self, table: str, budget: float) -> dict[str, Any]:

@@ -301,3 +301,29 @@ def mapped(aws: Aws, name: str) -> dict[str, str]:
     """The id of each stream's mapping."""
     pages = aws.client("lambda").get_paginator("list_event_source_mappings").paginate(FunctionName=f"{name}-capture")
     return {each["EventSourceArn"]: each["UUID"] for page in pages for each in page["EventSourceMappings"]}
+
+
+def test_the_alarm_above_all_rings_with_any_of_them(aws: Aws, table_name: str) -> None:
+    """The embedded CloudFormation has no composite alarms: cfn-lint checks the template, and CloudWatch itself takes the rule."""
+    parsed = of([table_name, f"{table_name}-2"], alarms_per=AlarmsPer.COMPOSITE)
+    watch, ids = aws.client("cloudwatch"), kinds(parsed, "AWS::CloudWatch::Alarm")
+    names = {id_: templates.resolved(each["AlarmName"], {"AWS::StackName": table_name}) for id_, each in ids.items()}
+    for name in names.values():
+        watch.put_metric_alarm(
+            AlarmName=name, Namespace="Backstream", MetricName="Failures", Statistic="Sum", Period=60, EvaluationPeriods=1,
+            Threshold=0, ComparisonOperator="GreaterThanThreshold",
+        )  # fmt: skip
+    (above,) = kinds(parsed, "AWS::CloudWatch::CompositeAlarm").values()
+    given = templates.resolved({name: above[name] for name in ("AlarmName", "AlarmRule")}, {"AWS::StackName": table_name, **names})
+    watch.put_composite_alarm(**given)
+
+    def state() -> str:
+        (found,) = watch.describe_alarms(AlarmNames=[given["AlarmName"]], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+        return found["StateValue"]
+
+    for name in names.values():
+        for value, rings in (("ALARM", True), ("OK", False)):
+            watch.set_alarm_state(AlarmName=name, StateValue=value, StateReason="a test")
+            assert (name, state() == "ALARM") == (name, rings)
+    for gone in ([given["AlarmName"]], [*names.values()]):
+        watch.delete_alarms(AlarmNames=gone)

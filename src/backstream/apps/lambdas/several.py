@@ -5,19 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+
+from backstream.apps.config import Config
+from backstream.apps.selection.selecting import group_of, members
 from backstream.errors import BackstreamError, Failed, UsageError
 
 MINUTE = 60
 
 
-def tables_of(table: str | None, tables: Sequence[str], what: str, hint: str) -> list[str]:
-    """Returns the tables of an event, each once. Raises UsageError if it names none, or tables in both ways.
+class OfTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The fields that name the tables of an event: one, several, or a group of the vault as it is when the function runs."""
 
-    `what`: the kind of event, for the error; `hint`: the next step.
-    """
-    if (table is None) == (not tables):
-        raise UsageError(f"not the event of a {what}: it has neither `table` nor `tables`, or both", hint=hint)
-    return list(dict.fromkeys(tables)) if table is None else [table]
+    table: str | None = None
+    tables: Sequence[str] = ()
+    group: str | None = None
+
+    def check(self, what: str, hint: str) -> None:
+        """Raises UsageError unless tables are named in exactly one way. `what`: the kind of event; `hint`: the next step."""
+        if sum((self.table is not None, bool(self.tables), self.group is not None)) != 1:
+            raise UsageError(f"not the event of a {what}: it needs one of `table`, `tables` and `group`", hint=hint)
+
+    def names(self, config: Config) -> list[str]:
+        """Returns the tables, each once. Raises NotFound if there is no such group, or if no table has its tags.
+
+        A table that a group names and the vault does not know is returned, too: it fails by itself, and hides no other.
+        """
+        if self.table is not None:
+            return [self.table]
+        if self.group is None:
+            return list(dict.fromkeys(self.tables))
+        found = group_of(config, self.group)
+        return list(found.tables) or members(config, found)
 
 
 def in_rotation(tables: Sequence[str], now: float) -> list[str]:

@@ -129,7 +129,8 @@ def go_on(path: Path, around: Around, writing: Writing, *, into_another: bool = 
         safety.check_same_table(
             Identity(head.arn, head.table_id), around.table.facts(), of="the one that this revert began to write to"
         )
-    plan = Plan(Path(head.plan))
+    there = Path(head.plan)
+    plan = Plan(there if there.exists() else path.with_name(there.name))  # the files may have been moved together
     if plan.digest != head.digest:
         raise Refused(f"{head.plan} is another plan than the one that was begun; nothing was touched")
     began = around.clock.now()
