@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, many_tables
 from benchmarks.page import page
 from benchmarks.processes import ROOT
 from benchmarks.runner import run
@@ -22,7 +22,8 @@ def main() -> int:
     chosen = words.parse_args()
     began, meanwhile = time.monotonic(), machine.Meanwhile()
     results = run(chosen.rounds, chosen.only)
-    text = page(results, machine.facts(meanwhile), chosen.rounds, time.monotonic() - began)
+    many = [] if chosen.only else many_tables.section()
+    text = page(results, machine.facts(meanwhile), chosen.rounds, time.monotonic() - began, many)
     sys.stdout.write(text)
     if not chosen.only:
         chosen.out.write_text(text)

@@ -65,8 +65,8 @@ table of this size that is a good part of it.
 """
 
 
-def page(results: Results, facts: Mapping[str, str], rounds: int, seconds: float) -> str:
-    """All of it, but for what was not asked for."""
+def page(results: Results, facts: Mapping[str, str], rounds: int, seconds: float, many: Sequence[str] = ()) -> str:
+    """All of it, but for what was not asked for. `many`: the lines about many tables."""
     parts = [
         [HEAD.format(minutes=max(1, seconds / 60), rounds=rounds)],
         [f"- {name}: {value}" for name, value in facts.items()],
@@ -81,6 +81,7 @@ def page(results: Results, facts: Mapping[str, str], rounds: int, seconds: float
         _section(OF_LISTING, [LISTING], results),
         _section(OF_EXPORT, [EXPORT], results),
         _section(OF_TABLES, [BACKUP, RESTORE], results),
+        ["", *many] if many else [],
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
 

@@ -20,6 +20,7 @@ from backstream.operations.capture.many_tails import ManyTails
 from backstream.operations.capture.shards import Share
 from backstream.operations.capture.tail import TailReport
 from backstream.ports import Put
+from benchmarks.many_tables import resident
 from kit.clock import ManualClock
 from kit.images import image
 from kit.scene import Scene
@@ -182,6 +183,32 @@ def test_nothing_is_lost_in_any_table_kills_included(scene: Scene, table_name: s
     assert {each["table"] for each in ran.json()} == set(names)
     for name in names:
         assert kept(scene, name) == model[name], name
+
+
+@pytest.mark.soak
+def test_forty_idle_tables_are_small_and_each_more_one_hardly_counts(scene: Scene, table_name: str) -> None:
+    names = made(scene, [f"{table_name}-{number:02}" for number in range(60)])
+    fewer, more = (memory_of_tail(scene, each) for each in (names[:40], names))
+    assert fewer <= 120
+    assert (more - fewer) / 20 <= 3
+
+
+def memory_of_tail(scene: Scene, tables: Sequence[str]) -> float:
+    """Returns the MB that one tail takes, once it has kept a change of each table."""
+    running = scene.start("tail", *tables, "--log", "json")
+    for table in tables:
+        scene.live(table).write([Put(image(table, len(tables)))])
+    assert running.stderr is not None
+    waiting = set(tables)
+    while waiting:
+        line = running.stderr.readline()
+        assert line, "the tail has ended"
+        waiting -= {json.loads(line)["table"]} if line.startswith("{") else set()
+    memory = resident(running.pid)
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate()[1]
+    assert running.returncode == 0, said
+    return memory
 
 
 def kept(scene: Scene, name: str) -> Counter[tuple[str, str]]:
