@@ -90,7 +90,7 @@ def test_a_removed_group_is_history(shop: tuple[Scene, list[str]]) -> None:
 
 
 def test_tags_select_tables_of_the_vault_and_of_the_account(shop: tuple[Scene, list[str]], table_name: str) -> None:
-    scene, (orders, ledger, _, users) = shop
+    scene, (orders, ledger, stock, users) = shop
     client = scene.aws.client("dynamodb")
     for name in (orders, ledger):
         arn = scene.live(name).facts().arn
@@ -103,6 +103,12 @@ def test_tags_select_tables_of_the_vault_and_of_the_account(shop: tuple[Scene, l
     ran = scene.call("compact", "--group", "tagged", "--json")
     assert [each["table"] for each in ran.json()] == sorted([orders, ledger])
     assert users not in ran.out
+    joins = f"{users}-joins"  # it carries the tag, and the vault does not know it yet
+    scene.create(joins)
+    client.tag_resource(ResourceArn=scene.live(joins).facts().arn, Tags=[{"Key": "app", "Value": table_name}])
+    ran = scene.call("init", "--group", "tagged", "--enable-stream", "--json")
+    assert [each["catalog"]["table"] for each in ran.json()] == sorted([orders, ledger, joins]), ran.err
+    assert stock not in ran.out
 
 
 WRONG: list[tuple[list[str], int, str]] = [

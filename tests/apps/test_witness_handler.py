@@ -108,6 +108,29 @@ def test_a_table_that_the_vault_does_not_know_fails(scene: Scene) -> None:
         invoke(scene, {"table": scene.table})
 
 
+def test_one_command_witnesses_several_and_each_has_its_report(half: Scene) -> None:
+    other, gone = f"{half.table}-2", f"{half.table}-3"
+    for name in (other, gone):
+        half.create(name)
+    assert half.call("init", other, gone, "--enable-stream").code == 0
+    assert half.call("group", "shop", other, half.table, gone).code == 0
+    ran = half.call("witness", "--group", "shop", "--json")
+    assert ran.code == 0, ran.err
+    assert {each["table"]: each["missing"] for each in ran.json()} == {other: 0, half.table: ROWS // 2, gone: 0}
+    half.live(gone).delete()
+    half.put(image("row", ROWS))
+    ran = half.call("witness", "--group", "shop", "--json")
+    told = {each["table"]: each for each in ran.json()}
+    assert (ran.code, told[gone]["error"]["kind"]) == (1, "MissingTable"), ran.err
+    assert (list(told), told[half.table]["missing"]) == ([other, half.table, gone], 1)
+    assert f"error: {gone}: " in ran.err
+    ran = half.call("witness", half.table, other, "--budget", "20s")
+    assert ran.code == 0, ran.err
+    assert ran.out.count("caught up") == 2
+    for words, code in ((["--match", "x-*"], 1), (["--all", "--budget", "0s"], 2), ([half.table, "unknown-table"], 1)):
+        assert half.call("witness", *words).code == code
+
+
 def test_one_invocation_witnesses_several_and_a_fault_in_one_does_not_stop_the_others(
     half: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:

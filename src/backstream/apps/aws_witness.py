@@ -24,13 +24,12 @@ from backstream.apps.library import Vault
 from backstream.apps.monitoring import metrics
 from backstream.apps.monitoring.emf import emf
 from backstream.apps.verbs.arguments import seconds_of
+from backstream.apps.verbs.many_witnesses import witness_all
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
 from backstream.operations.capture.witness import BUDGET, Witnessed
 
 RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a third of what there is if that is less
-AT_ONCE = 8  # tables, of several
-LEAST = 10.0  # seconds that a table is given, however many wait
 HINT = 'Send {"table": "NAME"}, {"tables": ["NAME", ...]} or {"group": "NAME"}, and a budget if you like.'
 FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
@@ -62,7 +61,6 @@ class _WitnessRun:
         self._clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
         time = seconds - min(RESERVE, seconds / 3)
         self.budget = min(time, BUDGET if wanted.budget is None else seconds_of(wanted.budget))
-        self._ends = self._clock.now() + self.budget
         config = Config(clock=self._clock, patience=time, deadline=self._clock.now() + seconds)
         config.writer = os.environ.get(FUNCTION_NAME, config.writer)
         self.config = config
@@ -80,13 +78,7 @@ class _WitnessRun:
 
     def witness_all(self, tables: Sequence[str]) -> dict[str, Any]:
         """Witnesses several tables, some at once, and logs how many were left. Raises Failed if there are such."""
-        found: dict[str, Any] = {}
-
-        def one(table: str) -> None:
-            left, waiting = self._ends - self._clock.now(), len(tables) - len(found)
-            found[table] = self.witness(table, max(LEAST, left * min(1.0, AT_ONCE / max(1, waiting))))
-
-        failed = several.side_by_side(several.in_rotation(tables, self._clock.now()), one, AT_ONCE)
+        found, failed = witness_all(tables, self.witness, self._clock, self.budget)
         _write(emf(metrics.of_witnesses(len(failed), self._clock.now())))
         several.raise_if(list(failed), tables, "the witness has proven nothing of")
         return found

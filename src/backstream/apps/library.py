@@ -15,7 +15,7 @@ from backstream.apps.loading.late import LateMethods
 from backstream.apps.selection.selecting import Among, members, select
 from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Duration, Key, Moment, key_of, moment_of, objectives_of, second_of
-from backstream.errors import UsageError
+from backstream.errors import BackstreamError, UsageError
 from backstream.model import object_lock as object_locks
 from backstream.model.tables import naming
 from backstream.operations.inspect import history as histories
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from backstream.operations.bulk.progress import Progress
     from backstream.operations.capture.many_tails import TableResult
     from backstream.operations.capture.shards import Wrote
+    from backstream.operations.capture.witness import Witnessed
     from backstream.operations.inspect.check import Checked
 
 VERBS = "backstream.apps.verbs"
@@ -226,6 +227,23 @@ class Vault:
         """
         found: list[TableResult] = import_module(f"{VERBS}.many_tails").tail(
             self._config, self.table, asked, until_caught_up, stop or threading.Event(), notice, wrote
+        )
+        return found
+
+    def witness(
+        self,
+        tables: Sequence[str],
+        *,
+        budget: str | float = "4m",
+        stop: threading.Event | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, Witnessed | BackstreamError]:
+        """Runs `TableBackup.witness` for several tables, some at once, and returns the report or the error of each.
+
+        `budget`: of all of them together; each gets its share of the time.
+        """
+        found: dict[str, Witnessed | BackstreamError] = import_module(f"{VERBS}.many_witnesses").of_vault(
+            self.table, self._config.clock, tables, budget, stop or threading.Event(), notice
         )
         return found
 

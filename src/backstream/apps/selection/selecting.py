@@ -38,7 +38,7 @@ def select(config: Config, asked: TableSelection, among: Among = Among.VAULT) ->
     if asked.names:
         return _known(config, asked.names, among)
     if asked.groups:
-        return list(dict.fromkeys(table for each in asked.groups for table in members(config, group_of(config, each))))
+        return list(dict.fromkeys(table for each in asked.groups for table in members(config, group_of(config, each), among)))
     if asked.match:
         return _matching(config, asked.match, among)
     if asked.tags:
@@ -61,11 +61,14 @@ def group_of(config: Config, text: str) -> Group:
     return groups.load(config.store, name, second)
 
 
-def members(config: Config, group: Group) -> list[str]:
-    """Returns the tables of a group. Raises NotFound if the vault does not know one of them, or if no table has its tags."""
+def members(config: Config, group: Group, among: Among = Among.VAULT) -> list[str]:
+    """Returns the tables of a group. Raises NotFound if the vault does not know one of them, or if no table has its tags.
+
+    `among`: the tables whose tags are looked at, so that `init` finds those that the vault does not know yet.
+    """
     if group.tables:
         return _known(config, group.tables, Among.VAULT, of=f" of the group {group.name!r}")
-    return _tagged(config, dict(group.tags), Among.VAULT)
+    return _tagged(config, dict(group.tags), among)
 
 
 def tags_of(words: Iterable[str]) -> dict[str, str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import nullcontext
 from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import Json, TableName, Vault
-from backstream.apps.cli.output import as_facts, as_json, notice
+from backstream.apps.cli.each import as_error
+from backstream.apps.cli.options import Json, Tables, Vault
+from backstream.apps.cli.output import as_array, as_facts, as_json, hint, notice
+from backstream.errors import BackstreamError
 from backstream.model.counts import counted
 from backstream.operations.capture.witness import Witnessed
 
@@ -17,25 +20,46 @@ STOPPED = 130  # by the user, cleanly
 
 
 def witness(
-    table: TableName,
+    tables: Tables,
     *,
     vault: Vault = None,
     budget: Annotated[str, Option(metavar="DURATION", help="Stop reading after this time, e.g. 90s or 4m.")] = "4m",
     json: Json = False,
 ) -> int:
-    """Check a table's stream against the vault, write what is missing there, and prove the recovery window up to now.
+    """Check tables' streams against the vault, write what is missing there, and prove the recovery window up to now.
 
     Run it by cron if a function captures. Exit 1 if it did not catch up in time, or had to record a gap.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    report = library.open(vault).table(table).witness(budget=budget, stop=stop, notice=notice)
+    held = library.open(vault)
+    if tables.single is not None:
+        report = held.table(tables.single).witness(budget=budget, stop=stop, notice=notice)
+        return _show(report, json=json, stopped=stop.is_set())
+    found = held.witness(held.select(tables), budget=budget, stop=stop, notice=notice)
+    with as_array() if json else nullcontext():
+        return max(_show_one(table, each, json=json, stopped=stop.is_set()) for table, each in found.items())
+
+
+def _show_one(table: str, each: Witnessed | BackstreamError, *, json: bool, stopped: bool) -> int:
+    """Shows the report or the error of one of several tables, and returns its exit code."""
+    if isinstance(each, Witnessed):
+        return _show(each, json=json, stopped=stopped)
+    notice(f"error: {table}: {each.message}")
+    if each.hint:
+        hint(f"{table}: {each.hint}")
+    if json:
+        as_json({"table": table, "error": as_error(each)})
+    return each.exit_code
+
+
+def _show(report: Witnessed, *, json: bool, stopped: bool) -> int:
     if json:
         as_json(report)
     else:
         as_facts(_facts(report))
-    return _judge(report, stopped=stop.is_set())
+    return _judge(report, stopped=stopped)
 
 
 def _facts(report: Witnessed) -> list[tuple[str, str]]:
