@@ -121,7 +121,7 @@ def test_what_is_selected_in_one_table_only_is_no_failure(scene: Scene, shop: Sh
     assert shop.live()[shop.orders].keys() - mine == shop.at(shop.last + 1)[shop.orders].keys()
     for words, code, said in (
         (["--group", "shop"], 2, "the window of the changes is missing"),
-        (["--group", "shop", "--from", "1h ago", "--key", "{}"], 2, "goes without --key"),
+        (["--group", "shop", "--from", "1h ago", "--key", "{}"], 2, "nothing was touched: 3 of 3 tables cannot be reverted"),
         (["--group", "shop", "--from", "1h ago", "--plan", "x"], 2, "goes without --plan"),
         (["--from", "1h ago"], 2, "no table is named"),
         (["--group", "nobody", "--from", "1h ago"], 1, "knows no group"),

@@ -63,6 +63,10 @@ class Application:
     def is_ruined(self) -> bool:
         return all(same(rows, self.ruined[name]) for name, rows in self.live().items())
 
+    def ruin(self) -> None:
+        for name, rows in self.ruined.items():
+            self.scene.write(map(Put, rows.values()), name)
+
     def undo(self, ran: Ran, *words: str) -> None:
         undone = self.scene.call(*ran.json()["undo"].split()[1:], *words, "--json")
         assert undone.code == 0, undone.err
@@ -129,7 +133,7 @@ def test_rows_by_key_condition_partition_or_time(scene: Scene, shop: Application
         assert (more, ran.code) == (more, 0), ran.err
         assert (more, tuple(shop.back().values())) == (more, back)
         assert not ran.json()["failed"]
-        shop.undo(ran)
+        shop.ruin()
     before = sorted(each.name for each in scene.folder.iterdir())
     for more, code, said in (
         (("--key", key("row", 99).decode()), 1, "nothing is selected in any of 3 tables"),
@@ -158,8 +162,7 @@ def test_a_run_goes_on_with_the_same_rows(scene: Scene, shop: Application) -> No
     file.write_text(json.dumps(head) + "\n")  # as a kill right after its first line leaves it
     for each in scene.folder.glob("backstream-restore-*"):
         each.unlink()
-    for name, rows in shop.ruined.items():
-        scene.write(map(Put, rows.values()), name)
+    shop.ruin()
     resumed = scene.call("restore", "--resume", str(file), "--json")
     assert resumed.code == 0, resumed.err
     assert shop.back() == {shop.customers: {"0", "2"}, shop.orders: {"0", "2"}, shop.prices: set()}
