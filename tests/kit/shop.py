@@ -10,7 +10,9 @@ from backstream.model.values import wire
 from backstream.operations import revert as reverting
 from backstream.operations.changes import ChangeWindow
 from backstream.operations.revert import Around, Plan, Reverted, RevertRequest, Writing
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Delete, Put, Table, TableFacts
+from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
 from kit.images import image, key
@@ -22,14 +24,19 @@ def number(value: int) -> dict[str, str]:
 
 
 class Shop:
-    """Four goods, then a bad window: 1 and 2 are repriced, 3 is deleted, 9 is new. All of it is in the vault, and proven."""
+    """Four goods, then a bad window: 1 and 2 are repriced, 3 is deleted, 9 is new. All of it is in the vault, and proven.
 
-    def __init__(self, layout: Layout, folder: Path) -> None:
+    `late`: the vault begins after the four were written, and has no base backup.
+    """
+
+    def __init__(self, layout: Layout, folder: Path, *, late: bool = False) -> None:
         self.clock = ManualClock()
         self.stage = Stage(self.clock, layout=layout, shards=1)
         self.folder = folder
         for each in (1, 2, 3, 4):
             self.put(each, price=number(5))
+        if late:
+            self._begin_anew(layout)
         self.clock.move(50)
         self.begun = int(self.clock.now()) - 1
         self.put(1, price=number(0))
@@ -39,6 +46,12 @@ class Shop:
         self.ended = int(self.clock.now())
         self.clock.move(50)
         self.stage.follow()
+
+    def _begin_anew(self, layout: Layout) -> None:
+        self.stage.table.disable_stream()
+        self.stage.table.enable_stream()
+        self.stage.store = MemoryStore(self.clock)
+        init(self.stage.store, self.stage.table, InitOptions(layout=layout))
 
     def put(self, item: int, **fields: Any) -> None:
         self.stage.table.write([Put(image("z", item, **fields))])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backstream.apps.verbs.changes import asked_of
-from backstream.errors import NotFound, Refused, UsageError
+from backstream.errors import NotFound, NothingMatches, Refused, UsageError
 from backstream.model.values import wire
 from backstream.operations import revert as reverting
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext
@@ -164,3 +164,14 @@ def test_more_changes_of_an_item_than_a_plan_holds_are_not_taken_back_one_by_one
 def look(shop: Shop, asked: ChangeCriteria) -> list[NetRecord]:
     window = shop.request().span
     return list(Changes(shop.stage.vault(), window, asked, ChangesContext(shop.clock)).net())
+
+
+def test_a_change_whose_old_state_is_not_known_may_match_and_is_told(tmp_path: Path) -> None:
+    shop = Shop(Layout.ROWS, tmp_path, late=True)
+    asked = ChangeCriteria(where="price = 5 or number = 9")
+    report = shop.revert(asked=asked)
+    assert (report.updated, report.deleted, report.failed) == (0, 1, 0)
+    assert report.warnings == ["2 changes did not match by one of the item's two states: the vault does not hold the other one"]
+    with pytest.raises(NothingMatches) as error:
+        shop.revert(asked=ChangeCriteria(where="price = 5 and number = 1"))
+    assert "2 changes did not match" in error.value.hint

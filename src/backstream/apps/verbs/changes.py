@@ -57,6 +57,11 @@ class Selected:
         return self._changes.gone
 
     @property
+    def undecided(self) -> int:
+        """The number of changes that were not selected by one image alone, because the vault does not hold the other one."""
+        return self._changes.selection.undecided
+
+    @property
     def doubtful(self) -> int:
         """The number of taken records that lack an image: their `note` says why."""
         return self._changes.doubtful

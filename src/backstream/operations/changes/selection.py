@@ -92,7 +92,10 @@ def _more(count: int) -> str:
 
 
 class ChangeSelection:
-    """Decides change by change, and remembers other names that it saw, for a filter that matches nothing."""
+    """Decides change by change, and remembers other names that it saw, for a filter that matches nothing.
+
+    `undecided`: the number of changes that were not selected by one image alone, because the other one is not known.
+    """
 
     def __init__(self, vault: TableVault, asked: ChangeCriteria, actors: Actors) -> None:
         """Raises UsageError if a filter cannot be parsed, or does not fit this table."""
@@ -113,6 +116,7 @@ class ChangeSelection:
             self._filters.append(ConditionFilter(Condition(asked.where)))
         self._names = {name: Nearest(name) for name in asked.attributes}
         self._who = Nearest(asked.actor or "")
+        self.undecided = 0
         self.is_all = not asked.selects
         self.is_by_key = asked.is_by_key
 
@@ -137,7 +141,11 @@ class ChangeSelection:
         """
         if self.is_all:
             return True
-        return self.may_be(seen.key) and self._by_number(seen) and self._by_kind(seen) and self._by_images(seen)
+        if not (self.may_be(seen.key) and self._by_number(seen) and self._by_kind(seen)):
+            return False
+        taken = self._by_images(seen)
+        self.undecided += bool(seen.doubt) and not taken
+        return taken
 
     def _by_number(self, seen: SeenChange) -> bool:
         if self._numbers is None:
@@ -191,10 +199,18 @@ class ChangeSelection:
         hints += [each.nearest() for each in self._filters]
         hints += [self._who.said("actors")] if self._asked.actor is not None else []
         hints += [each.said("attributes that changed") for each in self._names.values()]
+        hints += [f"{each}." for each in undecided_words(self.undecided)]
         return NothingMatches(
             f"no change of {table} from {span} matches {words}",
             hint=" ".join(["Nothing was touched.", *(each for each in hints if each)]),
         )
+
+
+def undecided_words(count: int) -> list[str]:
+    """Returns the note about changes that were judged by one image alone; none if there are none."""
+    if not count:
+        return []
+    return [f"{counted(count, 'change')} did not match by one of the item's two states: the vault does not hold the other one"]
 
 
 def events_of(events: Collection[str]) -> list[str]:

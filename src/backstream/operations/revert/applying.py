@@ -314,7 +314,7 @@ class Execution:
             conflicting=[msgspec.Raw(each.what.encode()) for each in self._conflicts[:MOST_NAMED]],
             gone=[msgspec.Raw(key) for key in self._gone[:MOST_NAMED]],
             failures=[*self._conflicts, *self._failures][:MOST_NAMED],
-            warnings=head.warnings,
+            warnings=self._plan.warnings,
             write_units=counts.write_units,
             dollars=counts.dollars,
             estimated_seconds=counts.estimated_seconds,

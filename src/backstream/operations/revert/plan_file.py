@@ -22,6 +22,7 @@ from backstream.model.changes.merge import Merge, MergeStep, MergeVerdict
 from backstream.model.values import wire
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.object_limits import PLAN_LINE
+from backstream.operations.changes import undecided_words
 from backstream.operations.revert.request import OnConflict
 
 _Kind = TypeVar("_Kind")
@@ -93,7 +94,10 @@ FAILED = "failed"
 
 
 class PlanCounts(msgspec.Struct, kw_only=True):
-    """The number of items of each kind, and the write units that they take. `unchanged` items have no line."""
+    """The number of items of each kind, and the write units that they take. `unchanged` items have no line.
+
+    `undecided`: the number of changes that were judged by one image alone: see `ChangeSelection`.
+    """
 
     put: int = 0
     updated: int = 0
@@ -106,6 +110,7 @@ class PlanCounts(msgspec.Struct, kw_only=True):
     dollars: float = 0.0
     estimated_seconds: float = 0.0
     expired: int = 0
+    undecided: int = 0
 
     def add(self, row: PlanRow) -> None:
         """Counts a row."""
@@ -234,6 +239,11 @@ class Plan:
         for following in lines:
             yield self._decoded(line, PlanRow)
             line = following
+
+    @property
+    def warnings(self) -> list[str]:
+        """The uncertainties of its window and of its selection."""
+        return [*self.head.warnings, *undecided_words(self.counts.undecided)]
 
     def check_rows(self, key_of: Callable[[bytes], bytes]) -> None:
         """Raises Refused if a row contradicts its images, or if the counts differ: before any of it is written."""

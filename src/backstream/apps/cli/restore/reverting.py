@@ -257,7 +257,7 @@ def _ask_about(made: Plan) -> bool:
             break
         for line in _row_lines(row):
             err.print(line)
-    for warning in head.warnings:
+    for warning in made.warnings:
         notice(f"note: {warning}")
     return confirmed(question)
 
