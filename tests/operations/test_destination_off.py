@@ -13,8 +13,11 @@ from backstream.operations.base.backfill.report import BackfillContext
 from backstream.operations.base.backfill.run import backfill
 from backstream.operations.base.backfill.scan import scan_of
 from backstream.operations.capture.follow import follow
+from backstream.operations.doctor import Check, CheckVerdict
+from backstream.operations.doctor import table as doctor_table
 from backstream.operations.setup.destination import AGAIN, OFF
 from backstream.vault.catalog import Layout
+from kit import deployed
 from kit.clock import ManualClock
 from kit.kinesis import ARN
 from operations.test_following_kinesis import Stage
@@ -124,3 +127,29 @@ def test_a_tail_claims_nothing_that_was_made_after_its_last_look_at_the_destinat
     assert durable is not None
     assert off.since == durable
     assert proven < durable < off_at
+
+
+def test_doctor_asks_for_the_destination_and_not_for_a_stream_of_the_tables_own() -> None:
+    stage = Stage()
+    asked = deployed.patient(
+        deployed.Deployed(),
+        stage.clock,
+        stage.store,
+        table_of=lambda _: stage.table,
+        vault_of=lambda _: stage.vault(),
+        stream_of=lambda _: stage.table.stream,
+    )
+
+    def checks() -> dict[str, Check]:
+        return {each.name: each for each in doctor_table.of(asked, "flights")[2]}
+
+    assert (checks()["stream"].verdict, checks()["catalog"].verdict) == (CheckVerdict.OK, CheckVerdict.OK)
+    stage.table.enable_stream()
+    assert checks()["catalog"].verdict is CheckVerdict.OK, "it may have a stream of its own, which nobody follows"
+    send(stage, on=False)
+    found = checks()["stream"]
+    assert (found.verdict, "do not go to" in found.found, "enable-kinesis-streaming-destination" in found.mend) == (
+        CheckVerdict.WRONG,
+        True,
+        True,
+    )

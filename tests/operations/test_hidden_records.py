@@ -6,16 +6,21 @@ import msgspec
 import pytest
 
 from backstream.errors import Damaged
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
+from backstream.operations.erase import EraseContext, EraseRequest, erase
 from backstream.operations.inspect.check import CheckContext, Checked, FindingKind, check
 from backstream.operations.inspect.status import status
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
+from backstream.vault.gaps import gaps as gap_records
 from backstream.vault.gaps.gaps import Gap, Gaps
 from kit.clock import ManualClock
-from kit.lived import names
+from kit.lived import SMALL, names
 from kit.losing import lose
 from kit.stage import Stage
 from operations.test_erase import REQUEST, run, with_subject
+from operations.test_retain import DAY, Kept, key_of
 
 ERASURES = "_backstream/flights/erasures/"
 
@@ -75,3 +80,26 @@ def test_a_gap_grows_though_its_record_is_hidden() -> None:
     gaps.record(short)
     gaps.record(longer)
     assert [(each.since, each.until) for each in Gaps(store, "flights").all()] == [(10, 50)]
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_repair_never_takes_away_a_marker_that_this_tool_has_put(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After all that hides or removes: compactions, folded gaps, an erasure, one that forgets, and two retentions."""
+    monkeypatch.setattr(gap_records, "FOLDED_TOGETHER", 2)
+    clock = ManualClock(1_764_000_000.0)
+    stage = Kept(clock, layout=layout, store=MemoryStore(clock))
+    stage.live(3, compacting=True)
+    for step in range(4):
+        now = int(clock.now())
+        for number in range(3):
+            stage.vault().gaps.record(Gap(reason=f"{number}", since=now - 100, until=now - 90, stream="s"))
+        request = EraseRequest(reason="asked for", by="test", keys=(key_of(step),), forget_future=bool(step % 2))
+        erase(stage.vault, request, EraseContext(clock, stage.store, SMALL))
+        backfill(stage.vault(), scan_of(stage.vault(), stage.table, clock, segments=2, max_units=None), BackfillContext(clock))
+        stage.live(1, compacting=True)
+        if step % 2:
+            stage.retain(DAY)
+        compact(stage.vault(), clock, memory=SMALL)
+        found = checked(stage, repair=True)
+        assert (found.findings, found.repaired) == ([], 0), step
+        assert status(stage.vault(), now=clock.now()).hidden == []

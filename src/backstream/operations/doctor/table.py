@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from backstream.errors import BackstreamError, CatalogLost, MissingTable, NotFound
 from backstream.model.changes.change import VIEW, stream_label
 from backstream.model.tables.settings import TableSettings
@@ -132,7 +134,7 @@ def _same(vault: TableVault, facts: TableFacts) -> Check:
         return wrong(
             name, "the table was deleted and created again: the changes between are a gap", f"{tail}  # records it, and goes on"
         )
-    if facts.stream_enabled and catalog.stream_arn != facts.stream_arn:
+    if catalog.kinesis is None and facts.stream_enabled and catalog.stream_arn != facts.stream_arn:
         found = f"the stream was replaced at {stream_label(facts.stream_arn or '')}: the changes between are a gap"
         return wrong(name, found, f"{tail}  # records it, and follows the new one")
     return ok(name, f"{catalog.layout} layout, names {catalog.naming}, of this table and its stream")
@@ -150,4 +152,21 @@ def of(patient: DoctorContext, name: str) -> tuple[TableFacts | None, TableVault
     if patient.place is None:
         return facts, None, checks
     vault, known = vault_of(patient, name, facts)
+    if facts is not None and vault is not None and vault.catalog.kinesis is not None:
+        sent = look("stream", partial(_sent, patient.table_of(name), vault.catalog.kinesis.arn))
+        checks = [one for each in checks for one in (sent if each.name == "stream" else [each])]
     return facts, vault, [*checks, *known]
+
+
+def _sent(table: Table, arn: str) -> Check:
+    """Checks that the table sends its changes to the vault's Kinesis stream. Its own stream does not matter then."""
+    seen = table.settings()
+    if why := seen.unknown.get("kinesis_destinations"):
+        return not_looked_at(["stream"], why)[0]
+    if any(each.stream_arn == arn for each in seen.kinesis_destinations):
+        return ok("stream", f"its changes go to the Kinesis stream {arn.rpartition('/')[2]}")
+    on = "--enable-kinesis-streaming-configuration ApproximateCreationDateTimePrecision=MICROSECOND"
+    mend = f"aws dynamodb enable-kinesis-streaming-destination --table-name {table.name} --stream-arn {arn} {on}"
+    return wrong(
+        "stream", f"its changes do not go to {arn}: they are being lost", f"{mend}  # then: backstream backfill {table.name}"
+    )
