@@ -33,9 +33,11 @@ from backstream.vault.log.log import ChangeLog
 from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import Engines, TableVault
 
+# Arrow raises errors of Python's own for bytes that are no Parquet, or whose parts contradict each other.
+UNREADABLE = (pa.ArrowException, KeyError, OSError, RuntimeError, *UNDECODABLE)
 ROWS = 4_000  # that are read together
 COLUMNS = ["key", "image"]
-LARGEST = 8 * GROUP_BYTES  # of these columns in a row group: `export` ends one at a batch after that size
+LARGEST = 8 * GROUP_BYTES  # of a row group: `export` ends one with the batch that reaches a group's size
 LIMITS = "from an export: it holds items and the key schema, no other settings, and rows that are not in it are left alone"
 
 
@@ -104,15 +106,13 @@ def images_of(place: Files, file: ExportFile, vault: TableVault) -> Iterator[lis
             if [vault.key_of(each) for each in images] != keys:
                 raise Damaged(f"{name}: an image does not have the key beside it")
             yield images
-    except (pa.ArrowException, KeyError, OSError, *UNDECODABLE) as error:  # Arrow calls what it cannot read an OSError
+    except UNREADABLE as error:
         raise Damaged(f"{name} cannot be read: {reason(error)}") from error
 
 
 def _check_groups(name: str, metadata: pq.FileMetaData) -> None:
     """Raises Damaged if a row group is larger than any that `export` writes: one is in memory as a whole."""
     for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        columns = [group.column(place) for place in range(group.num_columns)]
-        size = sum(each.total_uncompressed_size for each in columns if each.path_in_schema in COLUMNS)
+        size = metadata.row_group(number).total_byte_size  # a look at columns that contradict the schema ends the process
         if size > LARGEST:
             raise object_limits.too_large(f"{name}, row group {number}", LARGEST, size)
