@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from backstream.apps.aws import plain_http
+from backstream.apps.verbs.tabular.lakes import Lake
 from backstream.model.transport import is_exposed
 from backstream.operations.doctor.identity import identity
 from backstream.operations.doctor.report import CheckVerdict
@@ -61,6 +63,19 @@ def test_a_command_says_it_once_on_stderr(scene: Scene) -> None:
         assert ran.err.count(f"warning: requests to {url} are not encrypted") == 1
         assert ran.json()["different"] == 0
     assert "not encrypted" not in scene.call("status", scene.table).err
+
+
+def test_a_lake_s_catalog_and_endpoint_are_told_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_http.begin()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
+    Lake("s3://lake/tables", catalog="http://catalog.example.org/api")
+    Lake("s3://lake/tables", catalog="https://catalog.example.org/api")
+    Lake("s3://lake/tables", properties={"s3.endpoint": "http://s3.example.org"})
+    told = capsys.readouterr().err.splitlines()
+    assert [each.split(" are not encrypted")[0] for each in told] == [
+        "warning: requests to http://catalog.example.org/api",
+        "warning: requests to http://s3.example.org",
+    ]
 
 
 def test_doctor_warns() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from backstream.apps.cli import screen
 from backstream.apps.cli.main import call
 from backstream.apps.pages.drill import page
 from backstream.stores.directory import DirectoryStore
@@ -55,6 +58,22 @@ def said(capfdbinary: pytest.CaptureFixture[bytes], vault: str, *words: str) -> 
         ("restore", "flights", "--at", str(AT), "--to-file", "-", "--dry-run"),
         (NASTY,),
         ("history", NASTY, KEY),
+        ("changes", "flights", "--from", str(AT - 200), "--to", str(AT), "--allow-gap"),
+        ("changes", "flights", "--from", str(AT - 200), "--to", str(AT), "--allow-gap", "--summary"),
+        ("sql", "flights", "SELECT * FROM changes", "--allow-gap", "--skip-damaged"),
+        ("sql", "flights", "SELECT * FROM changes", "--allow-gap", "--skip-damaged", "--json"),
+        ("sql", "flights", f"SELECT '{NASTY}'"),
+        ("check", "flights"),
+        ("status",),
+        ("retain", "flights", "--keep", "1d", "--dry-run"),
+        ("erase", "flights", "--key", KEY, "--reason", "x", "--dry-run"),
+        ("revert", "flights", "--from", str(AT - 95), "--to", str(AT), "--dry-run", "--allow-gap"),
+        ("group", NASTY),
+        ("status", "--group", NASTY),
+        ("status", "--match", NASTY),
+        ("restore", "flights", "--from-file", NASTY, "--to-file", "out"),
+        ("export", "flights", "--to", f"file:///nowhere/{NASTY}", "--format", "parquet", "--at", str(AT)),
+        ("blame", "flights", "--cloudtrail", NASTY),
     ],
 )
 def test_nothing_reaches_the_terminal_as_it_is(
@@ -85,6 +104,32 @@ def test_json_stays_json(capfdbinary: pytest.CaptureFixture[bytes], vault: str) 
     assert json.loads(out)[0]["image"][NASTY] == {"S": NASTY}
     out = told(capfdbinary, vault, "show", "flights", KEY, "--at", str(AT - 95))
     assert json.loads(out)[NASTY] == {"S": NASTY}
+
+
+class Terminal(io.TextIOWrapper):
+    """A stdout that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_of_data_are_visible_on_a_terminal_and_exact_elsewhere(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, vault: str
+) -> None:
+    """CSV has no escapes: a pipe gets what is there."""
+    query = ["sql", "flights", f"SELECT 1 AS a, '{NASTY}' AS b", "--csv"]
+    _, out, _ = said(capfdbinary, vault, *query)
+    assert out == f'a,b\r\n1,"{NASTY}"\r\n', "a pipe"
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(shown, write_through=True))
+    assert call([*query, "--vault", vault]) == 0
+    text = shown.getvalue().decode()
+    assert text.split("\n")[:2] == ["a,b", r'1,"\u001B[2K\u000D\u009B1A\u202Eevil\u2066\u200B\u007F\u000A[bold]:smile:"']
+    assert not set(text) & FORBIDDEN
+    item = {"v": {"S": NASTY}}
+    lines = screen.data_output()
+    lines.write(json.dumps(item, ensure_ascii=False).encode() + b"\n")
+    assert json.loads(shown.getvalue().decode().split("\n")[-2]) == item
 
 
 @pytest.mark.parametrize("name", ["x", "dt=2025-11-23/x", "dt=2025-11-23/hour=12/x"])

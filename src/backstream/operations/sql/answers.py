@@ -26,10 +26,11 @@ Row = tuple[Any, ...]
 
 
 class Form(enum.StrEnum):
-    """The format of an answer."""
+    """The format of an answer. `VISIBLE_CSV`: for a terminal; CSV itself has no escapes."""
 
     TABLE = "table"
     CSV = "csv"
+    VISIBLE_CSV = "visible-csv"
     JSON = "json"
     PARQUET = "parquet"
 
@@ -87,16 +88,26 @@ def check_names(names: Sequence[str]) -> None:
 
 def _csv(file: BinaryIO, schema: pa.Schema, batches: Batches) -> int:
     """Writes CSV as RFC 4180 has it. NULL is an empty field; an empty text is a field of two quotes."""
-    file.write(_line(schema.names))
-    count = 0
-    for row in rows_of(batches):
-        file.write(_line([None if each is None else text_of(each) for each in row]))
+    count = -1  # the header
+    for line in _csv_lines(schema, batches):
+        file.write(f"{line}\r\n".encode())
         count += 1
     return count
 
 
-def _line(fields: Sequence[str | None]) -> bytes:
-    return (",".join(map(_field, fields)) + "\r\n").encode()
+def _visible_csv(file: BinaryIO, schema: pa.Schema, batches: Batches) -> int:
+    """Writes the same with everything visible. A row is one line, whatever is in it."""
+    count = -1
+    for line in _csv_lines(schema, batches):
+        file.write(f"{visible_line(line)}\n".encode())
+        count += 1
+    return count
+
+
+def _csv_lines(schema: pa.Schema, batches: Batches) -> Iterator[str]:
+    yield ",".join(map(_field, schema.names))
+    for row in rows_of(batches):
+        yield ",".join(_field(None if each is None else text_of(each)) for each in row)
 
 
 def _field(text: str | None) -> str:
@@ -156,6 +167,7 @@ def _cut(text: str) -> str:
 _WRITERS: dict[Form, Callable[[BinaryIO, pa.Schema, Batches], int]] = {
     Form.TABLE: _table,
     Form.CSV: _csv,
+    Form.VISIBLE_CSV: _visible_csv,
     Form.JSON: _json,
     Form.PARQUET: _parquet,
 }

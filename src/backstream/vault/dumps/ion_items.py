@@ -56,6 +56,7 @@ def _struct(line: bytes, name: str) -> Any:
 
 def _value(line: bytes) -> Any:
     try:
+        line.decode()  # the reader in C ends the process at bytes that are no text
         return simpleion.loads(line)
     except (IonException, ArithmeticError, *MISSHAPEN) as error:
         raise Damaged(f"not Amazon Ion: {error!s:.200}") from error

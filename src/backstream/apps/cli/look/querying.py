@@ -12,7 +12,6 @@ from backstream.apps.cli.look.sql_shell import statements, welcome
 from backstream.apps.cli.options import AllowGap, Vault
 from backstream.apps.cli.output import notice
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.screen import data_output
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.counts import counted
 from backstream.model.tables import naming
@@ -146,8 +145,8 @@ def _answer(session: SqlSession, text: str, output: _Output) -> None:
         count = session.write_file(text, output.path, output.form)
         notice(f"{counted(count, 'row')} in {output.path}")
         return
-    out = data_output() if output.form == "csv" else sys.stdout.buffer  # the other forms are visible as they are written
-    count = session.write(text, out, output.form)
+    form = "visible-csv" if output.form == "csv" and sys.stdout.isatty() else output.form
+    count = session.write(text, sys.stdout.buffer, form)
     if output.form == "table":
         notice(f"({counted(count, 'row')})")
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from backstream.apps.aws import plain_http
 from backstream.apps.config import Config
 from backstream.apps.loading import extras
 from backstream.apps.verbs.arguments import Moment, resumable_folder, second_of, url_of
@@ -48,6 +49,9 @@ class Lake:
         self.catalog = catalog
         self.name = name
         self.properties = {**_endpoint(), **(properties or {})}
+        for each in (catalog or "", self.properties.get("s3.endpoint", "")):
+            if each.startswith("http:"):
+                plain_http.report(each)
 
     def named(self, table: str, kind: str) -> str:
         """Returns the Iceberg table's name."""
