@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from backstream import private_files
+from backstream.apps.cli.main import call
 from backstream.errors import UsageError
 from backstream.operations.replicate.state import ReplicaHead, StateFile
 from backstream.operations.restore.resume_file import load
+from backstream.stores.directory import DirectoryStore
 from kit.aws import Aws
+from kit.clock import ManualClock
 from kit.images import image
+from kit.lived import lived
 from kit.scene import Scene, next_second
 
 ID = "[0-9a-f]{16}"
@@ -109,6 +113,37 @@ def test_each_command(scene: Scene) -> None:
     (scene.folder / "script.py").write_text(SCRIPT)
     (journal,) = made(scene, "migrate", table, "script.py", "--live")
     assert re.fullmatch(rf"backstream-migrat\w+-{ID}\.ndjson", journal)
+
+
+def test_each_command_that_asks_exports_or_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pyiceberg makes the files of a lake, in a folder that is private."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    (folder / "vault").mkdir(private_files.FOLDER)
+    _, seconds = lived(1, store=DirectoryStore(folder / "vault", ManualClock()))
+    at, query = str(seconds[0]), "SELECT count(*) AS n FROM changes"
+    for words, wanted in (
+        (["export", "flights", "--to", f"file://{folder}/state", "--format", "parquet", "--at", at], "state"),
+        (["export", "flights", "--to", f"file://{folder}/lake", "--format", "iceberg", "--at", at], "lake"),
+        (["sql", "flights", query, "--csv", "a.csv"], "a.csv"),
+        (["sql", "flights", query, "--json", "a.json"], "a.json"),
+        (["sql", "flights", query, "--parquet", "a.parquet"], "a.parquet"),
+        (["group", "shop", "flights"], ""),
+        (["check", "flights", "--read-data"], ""),
+        (["retain", "flights", "--keep", "400d"], ""),
+        (["erase", "flights", "--key", '{"zone":"z","number":1}', "--reason", "x", "--forget-future"], ""),
+    ):
+        before = set(modes(folder))
+        assert call([*words, "--vault", f"file://{folder}/vault"]) == 0, words
+        new = {name: mode for name, mode in modes(folder).items() if name not in before and not name.startswith("lake/backstream")}
+        assert {name for name in new if not name.startswith("vault/") and "/" not in name} == ({wanted} if wanted else set())
+        assert {
+            name: f"{mode:o}"
+            for name, mode in new.items()
+            if mode != (private_files.FOLDER if (folder / name).is_dir() else private_files.FILE)
+        } == {}
 
 
 def test_what_a_restore_leaves(scene: Scene) -> None:
