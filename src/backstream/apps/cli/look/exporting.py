@@ -94,6 +94,8 @@ def export(
     scales = _scales(scale or ())
     if format_ is ExportFormat.ICEBERG:
         lake = lakes.Lake(url, catalog, as_, dict(_pair(each) for each in catalog_property or ()))
+        if remove_orphans and lake.cleans_itself:
+            raise UsageError("S3 Tables remove the files of commits that never came themselves", hint="Leave --remove-orphans out.")
         with ProgressBar() as bar:
             if at is not None:
                 appended = backup.replace_in_iceberg(

@@ -29,6 +29,7 @@ CATALOGS, TABLE, FOLLOW, ORPHANS, RUN = (
     "backstream.operations.export.run",
 )
 EXTRA = "iceberg"
+S3_TABLES = "arn:aws:s3tables:"
 CHANGES, STATE = "changes", "state"
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+").fullmatch
 
@@ -53,15 +54,27 @@ class Lake:
             if each.startswith("http:"):
                 plain_http.report(each)
 
+    @property
+    def cleans_itself(self) -> bool:
+        """True for S3 Tables: they remove unreferenced files themselves, and their files cannot be listed.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-table-buckets-maintenance.html
+        """
+        return (self.catalog or "").startswith(S3_TABLES)
+
     def named(self, table: str, kind: str) -> str:
         """Returns the Iceberg table's name."""
         return self.name or f"backstream.{re.sub('[^A-Za-z0-9_]', '_', table).lower()}_{kind}"
 
 
 def _endpoint() -> dict[str, str]:
-    """Returns the property for another S3 than AWS's, as botocore's variables name it."""
+    """Returns the properties for another S3 than AWS's, as botocore's variables name it.
+
+    The region is among them: pyarrow would ask AWS for the bucket's, and wait for minutes where there is no way to AWS.
+    """
     url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return {} if not url else {"s3.endpoint": url}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return {} if not url else {"s3.endpoint": url, "s3.region": region}
 
 
 class Lakes:
@@ -126,8 +139,14 @@ class Lakes:
     def iceberg_orphans(self, lake: Lake, *, kind: str = CHANGES, remove: bool = False) -> list[Orphan]:
         """Returns the files that a crash left beside the Iceberg table; with `remove`, those that are still there afterwards.
 
-        Raises NotFound if there is no such table.
+        There are none in S3 Tables. Raises NotFound if there is no such table, and UsageError for a removal in S3 Tables.
         """
+        if lake.cleans_itself:
+            if remove:
+                raise UsageError(
+                    "S3 Tables remove the files of commits that never came themselves", hint="Leave --remove-orphans out."
+                )
+            return []
         orphans: Any = extras.load(ORPHANS, EXTRA)
         table = self._iceberg(lake, self._config.vault(self._name), kind)
         if not table.open(make=False):

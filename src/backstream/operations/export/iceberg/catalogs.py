@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, RESTError, ServerError, ValidationError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchTableError,
+    NotInstalledError,
+    RESTError,
+    ServerError,
+    ValidationError,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from backstream import private_files
@@ -45,9 +54,10 @@ def _of_s3_tables(arn: str) -> dict[str, str]:
     region = parts[3] if len(parts) > 3 else ""
     if not region:
         raise UsageError(f"not the ARN of a bucket of S3 Tables: {arn!r}")
+    other = os.environ.get("AWS_ENDPOINT_URL_S3TABLES") or os.environ.get("AWS_ENDPOINT_URL")
     return {
         "type": "rest",
-        "uri": f"https://s3tables.{region}.amazonaws.com/iceberg",
+        "uri": f"{(other or f'https://s3tables.{region}.amazonaws.com').rstrip('/')}/iceberg",
         "warehouse": arn,
         "rest.sigv4-enabled": "true",
         "rest.signing-name": "s3tables",
@@ -65,6 +75,11 @@ def open_catalog(catalog: str | None, warehouse: str, more: Mapping[str, str]) -
             return load_catalog(name, **{**properties, **more})
         except ValueError as error:  # no such name in its configuration
             raise UsageError(f"the catalog {catalog} cannot be opened: {error}") from error
+        except NotInstalledError as error:
+            raise UsageError(
+                f"the catalog {catalog} needs a package that is not installed: {_short(error)}",
+                hint="pip install 'backstream[iceberg]'",
+            ) from error
 
 
 def _make_folder(uri: str) -> None:
@@ -86,7 +101,7 @@ def explained(what: str) -> Iterator[None]:
         raise
     except (ServerError, ConnectionError) as error:
         raise Unavailable(f"{what}: {_short(error)}", hint="Run it again: it goes on from the last snapshot.") from error
-    except (RESTError, ValidationError, SQLAlchemyError, OSError) as error:
+    except (RESTError, ValidationError, SQLAlchemyError, BotoCoreError, ClientError, OSError) as error:
         raise Failed(f"{what}: {_short(error)}", hint="Run it again: it goes on from the last snapshot.") from error
 
 

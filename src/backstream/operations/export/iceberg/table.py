@@ -11,6 +11,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -31,6 +32,7 @@ from backstream.operations.tabular.batches import arrow_schema
 RETRIES = "commit.retry.num-retries"  # pyiceberg retries upon another writer's snapshot: then both commit the same changes
 POSITION, SOURCE, KIND = "backstream.position", "backstream.source", "backstream.kind"
 FROM, UNTIL = "backstream.from", "backstream.until"  # of a snapshot: the second before its first change, and its last second
+WRITE = "backstream.write"  # of a snapshot: the id of the append that made it
 MARK = 0xBAC5  # begins the names of our data files' sets
 _TWICE = 1 << 40  # positions that a name has room for
 
@@ -85,9 +87,14 @@ class IcebergTable:
     def _make(self) -> Table:
         properties = {RETRIES: "0", SOURCE: self._source, KIND: self._kind}
         self._catalog.create_namespace_if_not_exists(self.name.rpartition(".")[0])
-        return self._catalog.create_table_if_not_exists(
+        made = self._catalog.create_table_if_not_exists(
             self.name, schema=arrow_schema(self._fixed, ColumnSchema()), properties=properties
         )
+        if made.current_snapshot() is None and not (SOURCE in made.properties or KIND in made.properties):
+            # A catalog that leaves out the properties of a new table gets them before the first row. `_check` looks at them again.
+            with made.transaction() as under_way:
+                under_way.set_properties(properties)
+        return made
 
     def _check(self) -> None:
         found = self.table.properties
@@ -138,12 +145,13 @@ class IcebergTable:
         self.open()
         if self.position not in (None, since):
             raise self._moved()
-        with self._committing(until), self.table.transaction() as under_way:
+        written, count = write_id(since), 0
+        with _Commit(self, written), self.table.transaction() as under_way:
             self._add_columns(under_way, columns)
             under_way.set_properties({POSITION: moment.iso(until)})
-            with under_way.update_snapshot(snapshot_properties=_moments(since, until)).fast_append() as files:
-                count = 0
-                for file in self._written(under_way, batches, since, most):
+            with under_way.update_snapshot(snapshot_properties=_moments(since, until, written)).fast_append() as files:
+                _keep_manifests(files)
+                for file in self._written(under_way, batches, written, most):
                     files.append_data_file(file)
                     count += 1
         return count
@@ -151,30 +159,35 @@ class IcebergTable:
     def replace(self, batches: Iterable[pa.RecordBatch], columns: ColumnSchema, at: int, most: int) -> int:
         """Replaces all rows by those of a state, in one commit. Returns the number of data files. Raises ConditionNotMet."""
         self.open()
-        with self._committing(at), self.table.transaction() as under_way:
+        written, count = write_id(at), 0
+        with _Commit(self, written), self.table.transaction() as under_way:
             self._add_columns(under_way, columns)
             under_way.set_properties({POSITION: moment.iso(at)})
             old = [each.file for each in self.table.scan().plan_files()]
-            with under_way.update_snapshot(snapshot_properties=_moments(None, at)).overwrite() as files:
+            with under_way.update_snapshot(snapshot_properties=_moments(None, at, written)).overwrite() as files:
+                _keep_manifests(files)
                 for file in old:
                     files.delete_data_file(file)
-                count = 0
-                for file in self._written(under_way, batches, at, most):
+                for file in self._written(under_way, batches, written, most):
                     files.append_data_file(file)
                     count += 1
         return count
 
-    def _committing(self, until: int) -> _Commit:
-        return _Commit(self, until)
+    def has_write(self, written: uuid.UUID) -> bool:
+        """Returns True if the table, read anew, has the snapshot of that append: its answer was lost, but not its rows."""
+        self.open()
+        return any(_summary(each).get(WRITE) == str(written) for each in self._ancestors())
 
     def _moved(self) -> ConditionNotMet:
         return ConditionNotMet(
             f"the Iceberg table {self.name} has another writer: it has committed meanwhile, and nothing was appended"
         )
 
-    def _written(self, under_way: Transaction, batches: Iterable[pa.RecordBatch], position: int, most: int) -> Iterator[DataFile]:
+    def _written(
+        self, under_way: Transaction, batches: Iterable[pa.RecordBatch], written: uuid.UUID, most: int
+    ) -> Iterator[DataFile]:
         """Writes data files and yields them, one at a time: pyiceberg's own stream of batches holds all of them in memory."""
-        number, written = itertools.count(), write_id(position)
+        number = itertools.count()
         for together in _tables(batches, most):
             yield from _dataframe_to_data_files(
                 table_metadata=under_way.table_metadata, df=together, io=self.table.io, write_uuid=written, counter=number
@@ -193,25 +206,36 @@ class IcebergTable:
 
 
 class _Commit:
-    """The `with` block of a commit: tells another writer's commit, and an answer that was lost, from a failure."""
+    """The `with` block of a commit: tells another writer's commit, and an answer that was lost, from a failure.
 
-    def __init__(self, table: IcebergTable, until: int) -> None:
+    A lost answer may also look like another writer's commit: an SDK sends the request again, and the table has changed meanwhile.
+    """
+
+    def __init__(self, table: IcebergTable, written: uuid.UUID) -> None:
         self._table = table
-        self._until = until
+        self._written = written
         self._explained = explained(f"the table {table.name}")
 
     def __enter__(self) -> None:
         self._explained.__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, CommitFailedException):
-            raise self._table._moved() from error  # noqa: SLF001 - of this module
-        if isinstance(error, CommitStateUnknownException):
-            self._table.open()
-            if self._table.position == self._until:
+        if isinstance(error, (CommitFailedException, CommitStateUnknownException)):
+            if self._table.has_write(self._written):
                 return True
+            if isinstance(error, CommitFailedException):
+                raise self._table._moved() from error  # noqa: SLF001 - of this module
             raise Unavailable(f"the table {self._table.name}: {error}", hint="Run it again: it goes on from the last snapshot.")
         return bool(self._explained.__exit__(kind, error, trace))  # type: ignore[arg-type]
+
+
+def _keep_manifests(files: Any) -> None:
+    """Stops pyiceberg from deleting the manifests of a commit that the catalog has refused. They are orphans then.
+
+    A refused commit may be in the table all the same: an SDK that got no answer sends it again, and the second one is refused.
+    Without its manifests the table could not be read any more (findings/pyiceberg-deletes-manifests-in-use.sh).
+    """
+    files._clean_all_uncommitted = lambda: None  # noqa: SLF001 - there is no other way to stop it
 
 
 def _tables(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
@@ -230,9 +254,9 @@ def _summary(snapshot: Snapshot) -> Mapping[str, str]:
     return {} if snapshot.summary is None else snapshot.summary.additional_properties
 
 
-def _moments(since: int | None, until: int) -> dict[str, str]:
+def _moments(since: int | None, until: int, written: uuid.UUID) -> dict[str, str]:
     first = {} if since is None else {FROM: moment.iso(since)}
-    return {**first, UNTIL: moment.iso(until)}
+    return {**first, UNTIL: moment.iso(until), WRITE: str(written)}
 
 
 def iceberg_type(column: Column) -> IcebergType:
