@@ -159,7 +159,7 @@ def test_errors_of_catalogs_are_ours(monkeypatch: pytest.MonkeyPatch, scene: Sce
     with pytest.raises(Failed, match="the table n"):
         following.append()
 
-    def lost(self: GlueCatalog, *_: Any) -> Any:
+    def lost(*_: Any) -> Any:
         raise EndpointConnectionError(endpoint_url="https://glue.example")
 
     monkeypatch.setattr(GlueCatalog, "load_table", lost)
