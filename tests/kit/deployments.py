@@ -20,7 +20,12 @@ COMBINATIONS = {
     "for twelve": Choices(tables=[f"table-{number}" for number in range(12)]),
     "for two, with one alarm above all": Choices(tables=["flights", "_Orders.2"], alarms_per=AlarmsPer.COMPOSITE, topic_key=KEY),
     "by a key, locked, archived, expired": Choices(
-        tables=["flights"], kms_key=KEY, lock=ObjectLock(LockMode.COMPLIANCE, 30), archive_days=30, expire_days=400
+        tables=["flights"],
+        kms_key=KEY,
+        lock=ObjectLock(LockMode.COMPLIANCE, 30),
+        archive_days=30,
+        expire_days=400,
+        export="s3://our-lake/tables",
     ),
     "into buckets that are there": Choices(
         tables=["flights"], existing_bucket="our-backups", existing_failures_bucket="our-failures", kms_key=KEY

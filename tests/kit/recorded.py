@@ -28,7 +28,17 @@ OF_OBJECT = {
     ("DELETE", ""): "DeleteObject",
     ("DELETE", "versionId"): "DeleteObjectVersion",
 }
-HARMLESS = {"prefix", "encoding-type", "start-after", "continuation-token", "key-marker", "version-id-marker", "max-keys", "x-id"}
+HARMLESS = {
+    "prefix",
+    "delimiter",
+    "encoding-type",
+    "start-after",
+    "continuation-token",
+    "key-marker",
+    "version-id-marker",
+    "max-keys",
+    "x-id",
+}
 
 
 class Call(NamedTuple):
@@ -83,16 +93,32 @@ def call_of(request: Request) -> Call:
     """What IAM would be asked. KeyError for a request that nobody has thought of: no permission may be overlooked."""
     if request.headers.get("x-amz-target", "").startswith("TrentService."):
         return Call(f"kms:{request.operation}", str(request.json()["KeyId"]))
+    if request.headers.get("x-amz-target", "").startswith("AWSGlue."):
+        return Call(f"glue:{request.operation}", _of_glue(request.json()))
     if "x-amz-target" in request.headers:
         return Call(f"dynamodb:{request.operation}", _table_or_stream(request.json()))
     split = urlsplit(request.path)
     asked = parse_qs(split.query, keep_blank_values=True).keys() - HARMLESS
     bucket, _, key = unquote(split.path).strip("/").partition("/")
     what = next(iter(asked), "")
+    if asked & {
+        "uploads",
+        "uploadId",
+    }:  # parts of one object: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+        action = "AbortMultipartUpload" if request.method == "DELETE" else "PutObject"
+        return Call(f"s3:{action}", f"arn:aws:s3:::{bucket}/{key}")
     assert len(asked) <= 1, request.path
     if key:
         return Call(f"s3:{OF_OBJECT[request.method, what]}", f"arn:aws:s3:::{bucket}/{key}")
     return Call(f"s3:{OF_BUCKET[request.method, what]}", f"arn:aws:s3:::{bucket}")
+
+
+def _of_glue(body: Mapping[str, Any]) -> str:
+    """The table, or the database if no table is named."""
+    here = f"arn:aws:glue:{REGION}:{ACCOUNT}:"
+    if "DatabaseName" not in body:
+        return f"{here}database/{body.get('Name') or body['DatabaseInput']['Name']}"
+    return f"{here}table/{body['DatabaseName']}/{body.get('Name') or body['TableInput']['Name']}"
 
 
 def _table_or_stream(body: Mapping[str, Any]) -> str:

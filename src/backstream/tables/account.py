@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from backstream.ports import Described
 from backstream.tables import failures
 
+SDK_ERRORS = (BotoCoreError, ClientError)  # what botocore raises, wherever it is used
 Clients = Callable[[str], BaseClient]  # botocore's client of a service (`lambda`), made when first asked for; Failed without one
 
 
@@ -60,6 +61,6 @@ class AwsAccount:
         client = self._clients(service)
         try:
             answer: Mapping[str, Any] = getattr(client, method)(**words)
-        except (ClientError, BotoCoreError) as error:
+        except SDK_ERRORS as error:
             raise failures.named(error, operation, about) from error
         return answer

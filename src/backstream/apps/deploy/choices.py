@@ -102,6 +102,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     `requests`: what the bucket's policy demands of the functions' requests, its key aside: that is `kms_key`.
     `spark`: also an EMR Serverless application. `retain`: also a scheduled function that removes what `init --keep` gives up.
     `keep_at_least`: a duration; the function removes nothing younger, whatever a catalog says. None: 30 days.
+    `export`: also a scheduled function that appends changes to Iceberg tables below this URL.
     `alarms_per`: None for each table while there are few, else for all; `composite` is for all, and one alarm above them notifies.
     `drill_schedule`: None for the usual one. `moved`: Terraform's module renames the resources of a module made by 0.1.
     """
@@ -153,6 +154,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     retain: bool = False
     retain_schedule: str = "rate(7 days)"
     keep_at_least: str | None = None
+    export: str | None = None
+    export_schedule: str = "rate(1 hour)"
     spark: bool = False
     moved: bool = False
 
@@ -268,6 +271,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
             objectives.parse(self.keep_at_least)
             if not self.retain:
                 raise UsageError("--keep-at-least without --retain", hint="Give --retain, or leave it out.")
+        _match(self.export_schedule, RATE, "a schedule, as `rate(1 hour)`,")
         _match(self.witness_schedule, RATE, "a schedule, as `rate(5 minutes)`,")
         _match(self.drill_schedule, RATE, "a schedule, as `rate(1 day)` or `cron(0 3 * * ? *)`,")
         if len(self.prefix) > 100:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from backstream.apps.deploy import functions, replica, roles, sizes, spark, storage, tables
+from backstream.apps.deploy import exporting, functions, replica, roles, sizes, spark, storage, tables
 from backstream.apps.deploy.choices import Choices
 from backstream.apps.deploy.expressions import DeploymentDescription, Given, Of, Output, Part, text
 from backstream.apps.deploy.monitoring import alarms
@@ -18,16 +18,18 @@ from backstream.version import __version__
 def describe(choices: Choices) -> DeploymentDescription:
     """Returns all of a deployment. Raises UsageError for impossible choices."""
     choices.check()
+    exporting.check(choices)
     if choices.replica is not None:
         return replica.describe(msgspec.structs.replace(choices, witness=False, drill=False))
     targets = tables.targets(choices)
     asked = [*tables.parameters(choices), *functions.parameters(choices), *storage.parameters(choices), *alarms.parameters(choices)]
-    asked += spark.parameters(choices)
+    asked += [*spark.parameters(choices), *exporting.parameters(choices)]
     made = [
         *storage.resources(choices),
         *functions.resources(choices, targets),
         *alarms.resources(choices, targets),
         *spark.resources(choices),
+        *exporting.resources(choices, targets),
     ]
     of = ", ".join(choices.tables) if len(choices.tables) <= 5 else "many tables"
     summary = f"Backstream {__version__}: every change of {of or 'a DynamoDB table'} kept in S3."
@@ -79,6 +81,7 @@ def _outputs(choices: Choices, targets: Sequence[Target]) -> Iterator[Output]:
     if choices.retain:
         yield Output("RetainRoleArn", "The role of the retention, which alone may remove versions.", Of(roles.RETAIN_ROLE))
     yield from spark.outputs(choices)
+    yield from exporting.outputs(choices)
     signing = (" --sign kms:", Given("SigningKeyArn")) if choices.signing_key else ()
     rest = (" --vault ", vault, " --failures ", failures, *signing, *_requests(choices))
     if choices.many:

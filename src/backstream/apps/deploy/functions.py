@@ -98,21 +98,21 @@ def resources(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource]
         yield log_group(WITNESS_LOG, "witness", choices)
         yield roles.witness_role(choices, targets, log_name("witness"))
         yield _witness(choices)
-        yield _tried_once(WITNESS, "The next run does the rest, so a run is not tried twice more, as Lambda would.")
+        yield tried_once(WITNESS, "The next run does the rest, so a run is not tried twice more, as Lambda would.")
         yield from _witnessings(choices, targets)
     if choices.drill:
         yield log_group(DRILL_LOG, "drill", choices)
         yield roles.drill_role(choices, targets, log_name("drill"))
         yield _drill(choices)
-        yield _tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
+        yield tried_once(DRILL, "A drill that failed has found something: it is not tried twice more, as Lambda would.")
         yield from _schedules(choices, targets)
     if choices.retain:
         yield log_group(RETAIN_LOG, "retain", choices)
         yield roles.retain_role(choices, targets, log_name("retain"))
         yield _retain(choices)
-        yield _tried_once(RETAIN, "The next run goes on where one was interrupted, so it is not tried twice more, as Lambda would.")
+        yield tried_once(RETAIN, "The next run goes on where one was interrupted, so it is not tried twice more, as Lambda would.")
         yield from _retentions(targets)
-    asked = ((WITNESS, choices.witness), (DRILL, choices.drill), (RETAIN, choices.retain))
+    asked = ((WITNESS, choices.witness), (DRILL, choices.drill), (RETAIN, choices.retain), ("Export", choices.export is not None))
     scheduled = [name for name, wanted in asked if wanted]
     if scheduled:
         yield roles.schedule_role(scheduled)
@@ -156,7 +156,7 @@ def function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[
         "Runtime": Given("Runtime"),
         "Architectures": [Given("Architecture")],
         "Code": {"S3Bucket": Given("CodeBucket"), "S3Key": Given("CodeKey")},
-        "Environment": {"Variables": _vault_variables(choices)},
+        "Environment": {"Variables": vault_variables(choices)},
         **more,
     }
     if choices.environment_key:
@@ -166,7 +166,8 @@ def function(id_: str, word: str, handler: str, choices: Choices, more: Mapping[
     return Resource(id_, "AWS::Lambda::Function", properties, why, after=(f"{id_}Log",))
 
 
-def _vault_variables(choices: Choices) -> dict[str, Value]:
+def vault_variables(choices: Choices) -> dict[str, Value]:
+    """Returns the variables by which a function finds the vault."""
     return {
         expected.VAULT_VARIABLE: storage.vault_url(choices),
         expected.OWNER_VARIABLE: text(storage.vault_owner(choices)),
@@ -184,7 +185,7 @@ def _requests_variables(asked: RequestSettings) -> dict[str, Value]:
 def _writers_variables(choices: Choices) -> dict[str, Value]:
     """Returns the variables of writers. They sign with this key whatever the catalog says, because the catalog is in the bucket."""
     signing: dict[str, Value] = {expected.SIGN_VARIABLE: text(KMS, Given("SigningKeyArn"))} if choices.signing_key else {}
-    return {**_vault_variables(choices), **signing}
+    return {**vault_variables(choices), **signing}
 
 
 def _capture(choices: Choices) -> Resource:
@@ -235,12 +236,12 @@ def _witnessings(choices: Choices, targets: Sequence[Target]) -> Iterator[Resour
     """Yields the schedules of the witness: one for each table, or one for all of many."""
     at = (Given("WitnessSchedule"), {"Mode": "OFF"}, Of(WITNESS))
     if choices.many:
-        yield _started("Witnesses", text(StackValue.STACK, "-witness"), "The witness of all tables.", *at, _of_all(targets, "}"))
+        yield started("Witnesses", text(StackValue.STACK, "-witness"), "The witness of all tables.", *at, of_all(targets, "}"))
         return
     for each in targets:
         name = text(StackValue.STACK, "-", each.label, "-witness")
         event = text('{"table": "', each.name, '"}')
-        yield _started(f"{each.id}Witnesses", name, each.named("The witness of ", "."), *at, event, each.table)
+        yield started(f"{each.id}Witnesses", name, each.named("The witness of ", "."), *at, event, each.table)
 
 
 def _drill(choices: Choices) -> Resource:
@@ -268,10 +269,11 @@ def _retain(choices: Choices) -> Resource:
 def _retentions(targets: Sequence[Target]) -> Iterator[Resource]:
     """Yields the schedule of the retention, of all tables: its function takes them one after the other."""
     at = (Given("RetainSchedule"), {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}, Of(RETAIN))
-    yield _started("Retentions", text(StackValue.STACK, "-retain"), "The retention of all tables.", *at, _of_all(targets, "}"))
+    yield started("Retentions", text(StackValue.STACK, "-retain"), "The retention of all tables.", *at, of_all(targets, "}"))
 
 
-def _tried_once(function: str, why: str) -> Resource:
+def tried_once(function: str, why: str) -> Resource:
+    """Returns the setting by which Lambda runs a scheduled function once."""
     properties = {
         "FunctionName": Of(function, "Ref"),
         "Qualifier": "$LATEST",
@@ -288,16 +290,16 @@ def _schedules(choices: Choices, targets: Sequence[Target]) -> Iterator[Resource
     if choices.many:
         # The function begins with the table whose last drill is longest ago. The next run goes on until none is due.
         within = ('"within": "', Given("DrillWithinHours"), 'h", ') if choices.alarms else ()
-        event = _of_all(targets, f', "due": "{DUE}", ', *within, *objectives)
-        yield _started("Drills", text(StackValue.STACK, "-drill"), "The drills of all tables.", *at, event)
+        event = of_all(targets, f', "due": "{DUE}", ', *within, *objectives)
+        yield started("Drills", text(StackValue.STACK, "-drill"), "The drills of all tables.", *at, event)
         return
     for each in targets:
         name = text(StackValue.STACK, "-", each.label, "-drill")
         one = text('{"table": "', each.name, '", ', *objectives)
-        yield _started(f"{each.id}Drills", name, each.named("A drill of ", "."), *at, one, each.table)
+        yield started(f"{each.id}Drills", name, each.named("A drill of ", "."), *at, one, each.table)
 
 
-def _started(
+def started(
     id_: str,
     name: Text,
     what: str | Text,
@@ -307,7 +309,7 @@ def _started(
     event: Value,
     table: str | None = None,
 ) -> Resource:
-    """Returns a schedule that starts a function with an event: see apps/aws_witness.py and apps/aws_drill.py."""
+    """Returns a schedule that starts a function with an event: see the handlers, as apps/aws_witness.py."""
     properties: dict[str, Value] = {
         "Name": name,
         "Description": what,
@@ -318,7 +320,7 @@ def _started(
     return Resource(id_, "AWS::Scheduler::Schedule", properties, of_table=table)
 
 
-def _of_all(targets: Sequence[Target], *rest: Part) -> Joined:
+def of_all(targets: Sequence[Target], *rest: Part) -> Joined:
     """Returns the event for all tables, with one table in a line of the template."""
     names = Joined('", "', [each.name for each in targets])
     return Joined("", ['{"tables": ["', names, text('"]', *rest)])

@@ -53,7 +53,7 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         "The permissions of the capturing function. It adds rows, log segments and gaps of its tables. "
         "Lambda itself reads the stream with this role."
     )
-    return _fitting(CAPTURE_ROLE, "capture", statements, targets, why)
+    return fitting(CAPTURE_ROLE, "capture", statements, targets, why)
 
 
 def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -67,7 +67,7 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
     def statements(tables: Tables) -> Iterator[Statement]:
         catalogs = [_in_vault(choices, "_backstream/", each, f"/{name}") for each in tables.names for name in CATALOGS]
         yield from _keeping(choices, tables)
-        yield _of_vault(choices, "ChangeCatalog", ["s3:PutObject"], catalogs)
+        yield of_vault(choices, "ChangeCatalog", ["s3:PutObject"], catalogs)
         yield _see_tables(tables, *kinesis)
         yield next(iter(reading(choices, tables)))
         yield from keys(choices)
@@ -75,7 +75,7 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         yield log(log_group)
 
     why = "The permissions of the witness: read the streams, write what is missing in the vault, and change the catalog."
-    return _fitting(WITNESS_ROLE, "witness", statements, targets, why)
+    return fitting(WITNESS_ROLE, "witness", statements, targets, why)
 
 
 def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -84,16 +84,16 @@ def drill_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> 
     def statements(tables: Tables) -> Iterator[Statement]:
         reports = [_in_vault(choices, "_backstream/", each, "/drills/*") for each in tables.names]
         scratches = [table(_scratch(each)) for each in tables.names]
-        yield _read_vault(choices, tables)
-        yield _of_vault(choices, "KeepReport", ["s3:PutObject"], reports)
-        yield _list_vault(choices)
+        yield read_vault(choices, tables)
+        yield of_vault(choices, "KeepReport", ["s3:PutObject"], reports)
+        yield list_vault(choices)
         yield allow("ReadTable", ["dynamodb:DescribeTable", "dynamodb:Scan"], [table(each) for each in tables.names])
         yield allow("ScratchTable", SCRATCH, scratches)
         yield from keys(choices)
         yield log(log_group)
 
     why = "The permissions of the drill: read the vault and the tables, and write to scratch tables that it makes and deletes."
-    return _fitting(DRILL_ROLE, "drill", statements, targets, why)
+    return fitting(DRILL_ROLE, "drill", statements, targets, why)
 
 
 def retain_role(choices: Choices, targets: Sequence[Target], log_group: Text) -> Resource:
@@ -102,14 +102,14 @@ def retain_role(choices: Choices, targets: Sequence[Target], log_group: Text) ->
     def statements(tables: Tables) -> Iterator[Statement]:
         catalogs = [_in_vault(choices, "_backstream/", each, f"/{name}") for each in tables.names for name in CATALOGS]
         own = [_in_vault(choices, "_backstream/", each, "/*") for each in tables.names]
-        yield _read_vault(choices, tables)
-        yield _of_vault(choices, "WriteState", ["s3:PutObject"], [*_folders(choices, tables, "base", "compacted"), *catalogs])
-        yield _of_vault(choices, "HideCompacted", ["s3:DeleteObject"], own)
-        yield _of_vault(choices, "RemoveVersions", ["s3:DeleteObjectVersion"], _both_places(choices, tables))
+        yield read_vault(choices, tables)
+        yield of_vault(choices, "WriteState", ["s3:PutObject"], [*_folders(choices, tables, "base", "compacted"), *catalogs])
+        yield of_vault(choices, "HideCompacted", ["s3:DeleteObject"], own)
+        yield of_vault(choices, "RemoveVersions", ["s3:DeleteObjectVersion"], _both_places(choices, tables))
         locks = ["s3:GetObjectRetention", "s3:GetObjectLegalHold"]
-        yield _of_vault(choices, "SeeLocks", locks, _both_places(choices, tables))
-        yield _of_vault(choices, "SeeBucket", ["s3:GetBucketObjectLockConfiguration"], [storage.vault_arn(choices)])
-        yield _list_vault(choices)
+        yield of_vault(choices, "SeeLocks", locks, _both_places(choices, tables))
+        yield of_vault(choices, "SeeBucket", ["s3:GetBucketObjectLockConfiguration"], [storage.vault_arn(choices)])
+        yield list_vault(choices)
         # A batch that still waits may be of a moment that is to be kept: without a look at it nothing is claimed, and nothing goes.
         yield _of_failures(choices, "ReadFailedBatches", ["s3:GetObject"], f"/{storage.FAILED_BATCHES}*")
         yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
@@ -118,7 +118,7 @@ def retain_role(choices: Choices, targets: Sequence[Target], log_group: Text) ->
         yield log(log_group)
 
     why = "The permissions of the retention. No other role here may remove versions."
-    return _fitting(RETAIN_ROLE, "retain", statements, targets, why)
+    return fitting(RETAIN_ROLE, "retain", statements, targets, why)
 
 
 def schedule_role(functions: Sequence[str]) -> Resource:
@@ -130,7 +130,7 @@ def schedule_role(functions: Sequence[str]) -> Resource:
 # --- what they have in common -----------------------------------------------------------------------------------------------------
 
 
-def _fitting(
+def fitting(
     id_: str, policy: str, statements: Callable[[Tables], Iterable[Statement]], targets: Sequence[Target], why: str
 ) -> Resource:
     """Returns a function's role that names its tables, or covers any table where it would be too long."""
@@ -162,7 +162,7 @@ def allow(sid: str, actions: Sequence[str], resources: Sequence[Value], conditio
     return statement if condition is None else {**statement, "Condition": condition}
 
 
-def _of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequence[Value]) -> Statement:
+def of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequence[Value]) -> Statement:
     """Returns a statement about the vault's bucket.
 
     A bucket's ARN does not name its owner: somebody else may have taken a deleted one's name.
@@ -190,15 +190,26 @@ def _keeping(choices: Choices, tables: Tables) -> Iterator[Statement]:
     items' rows.
     """
     places = _folders(choices, tables, "log", "gaps")
-    yield _read_vault(choices, tables)
-    yield _of_vault(choices, "AddToLog", ["s3:PutObject"], places)
+    yield read_vault(choices, tables)
+    yield of_vault(choices, "AddToLog", ["s3:PutObject"], places)
     # Without a version's id DeleteObject writes a delete marker, and removes nothing. Only retention has s3:DeleteObjectVersion.
-    yield _of_vault(choices, "KeepRows", ["s3:PutObject", "s3:DeleteObject"], _all_rows(choices, tables))
-    yield _list_vault(choices)
+    yield of_vault(choices, "KeepRows", ["s3:PutObject", "s3:DeleteObject"], _all_rows(choices, tables))
+    yield list_vault(choices)
 
 
-def _read_vault(choices: Choices, tables: Tables) -> Statement:
-    return _of_vault(choices, "ReadVault", ["s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables))
+def read_vault(choices: Choices, tables: Tables) -> Statement:
+    return of_vault(choices, "ReadVault", ["s3:GetObject", "s3:GetObjectVersion"], _both_places(choices, tables))
+
+
+def reading_vault(choices: Choices, tables: Tables) -> Iterator[Statement]:
+    """Yields the permissions to read the tables' history, and to list."""
+    yield read_vault(choices, tables)
+    yield list_vault(choices)
+
+
+def objects_of(choices: Choices, tables: Tables, name: str) -> list[Text]:
+    """Returns the ARNs of one of each table's own objects."""
+    return [_in_vault(choices, "_backstream/", each, f"/{name}") for each in tables.names]
 
 
 def _both_places(choices: Choices, tables: Tables) -> list[Text]:
@@ -230,13 +241,13 @@ def _in_vault(choices: Choices, *below: Part) -> Text:
     return storage.vault_arn(choices, "/", Given("VaultPrefix"), "/", *below)
 
 
-def _list_vault(choices: Choices) -> Statement:
+def list_vault(choices: Choices) -> Statement:
     """Returns the permission to list. It also makes a missing object a 404, not an ambiguous 403, so it has no condition on a
     prefix.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
-    return _of_vault(choices, "FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
+    return of_vault(choices, "FindVersions", ["s3:ListBucket", "s3:ListBucketVersions"], [storage.vault_arn(choices)])
 
 
 def _see_tables(tables: Tables, *more: str) -> Statement:

@@ -189,6 +189,17 @@ def template(
         str | None,
         Option("--keep-at-least", metavar="DURATION", help="Never remove what is younger [30d].", show_default=False),
     ] = None,
+    export: Annotated[
+        str | None,
+        Option(
+            metavar="URL",
+            help="Add a scheduled function that appends changes to Iceberg tables below s3://bucket/prefix, in Glue, and its role.",
+            show_default=False,
+        ),
+    ] = None,
+    export_schedule: Annotated[
+        str, Option(metavar="SCHEDULE", help="When it runs: a rate or cron of EventBridge.")
+    ] = USUAL.export_schedule,
     moved: Annotated[
         bool, Option("--moved", help="Terraform: rename the resources of a module of version 0.1.", show_default=False)
     ] = False,
@@ -251,6 +262,8 @@ def template(
         retain=retain,
         retain_schedule=retain_schedule,
         keep_at_least=keep_at_least,
+        export=export,
+        export_schedule=export_schedule,
         moved=moved,
     )
     format_ = _format(language, json=json)

@@ -131,7 +131,7 @@ def _log_group(resource: Resource, to: Values) -> list[Block]:
 def _function(resource: Resource, to: Values) -> list[Block]:
     properties: Mapping[str, Any] = resource.properties
     names = {"S3Bucket": "s3_bucket", "S3Key": "s3_key"}
-    plain = to.arguments(_without(properties, "Code", "Environment", "EphemeralStorage"))
+    plain = to.arguments(_without(properties, "Code", "Environment", "EphemeralStorage", "ImageConfig"))
     role = properties["Role"].resource
     # A role's policy is a separate resource here: without the dependency the first invocations would be refused.
     after = [Raw(f"aws_cloudwatch_log_group.{snake(each)}") for each in resource.after]
@@ -139,6 +139,8 @@ def _function(resource: Resource, to: Values) -> list[Block]:
     # The names of environment variables stay unchanged.
     variables = {name: to.of(each) for name, each in properties["Environment"]["Variables"].items()}
     blocks = [Block(("environment",), {"variables": variables})]
+    if "ImageConfig" in properties:
+        blocks.append(Block(("image_config",), to.arguments(properties["ImageConfig"])))
     if "EphemeralStorage" in properties:
         blocks.append(Block(("ephemeral_storage",), to.arguments(properties["EphemeralStorage"])))
     arguments = {**plain, **to.arguments(properties["Code"], names), "depends_on": after}

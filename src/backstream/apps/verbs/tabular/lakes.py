@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstream.apps.aws import plain_http
 from backstream.apps.config import Config
+from backstream.apps.lambdas.export_settings import NAMESPACE
 from backstream.apps.loading import extras
 from backstream.apps.verbs.arguments import Moment, resumable_folder, second_of, url_of
 from backstream.errors import NotFound, UsageError
@@ -32,6 +33,11 @@ EXTRA = "iceberg"
 S3_TABLES = "arn:aws:s3tables:"
 CHANGES, STATE = "changes", "state"
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+").fullmatch
+
+
+def table_name(table: str, kind: str) -> str:
+    """Returns the name that an Iceberg table has of itself, without its namespace."""
+    return f"{re.sub('[^A-Za-z0-9_]', '_', table).lower()}_{kind}"
 
 
 class Lake:
@@ -64,7 +70,7 @@ class Lake:
 
     def named(self, table: str, kind: str) -> str:
         """Returns the Iceberg table's name."""
-        return self.name or f"backstream.{re.sub('[^A-Za-z0-9_]', '_', table).lower()}_{kind}"
+        return self.name or f"{NAMESPACE}.{table_name(table, kind)}"
 
 
 def _endpoint() -> dict[str, str]:
@@ -93,11 +99,12 @@ class Lakes:
         skip_damaged: bool = False,
         allow_gap: bool = False,
         progress: Progress | None = None,
+        ends: float | None = None,
     ) -> Appended:
         """Appends the changes since the Iceberg table's last snapshot, each exactly once, and returns when there are no more.
 
         `from_`: where a new table begins; `until`: the last second, None for the end of the last hour that is proven to
-        be complete. For the other options see `export_changes`.
+        be complete; `ends`: the time after which no other batch is begun. For the other options see `export_changes`.
         """
         follow: Any = extras.load(FOLLOW, EXTRA)
         vault = self._config.vault(self._name)
@@ -110,6 +117,7 @@ class Lakes:
             _options(scales, skip_damaged=skip_damaged, allow_gap=allow_gap),
             since=None if from_ is None else second_of(from_, now, vault),
             until=None if until is None else second_of(until, now, vault),
+            ends=ends,
         )
         return done
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -21,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backstream import private_files
 from backstream.errors import BackstreamError, Failed, Unavailable, UsageError
+from backstream.tables.account import SDK_ERRORS
 
 FILE, S3_TABLES = "file://", "arn:aws:s3tables:"
 
@@ -101,7 +101,7 @@ def explained(what: str) -> Iterator[None]:
         raise
     except (ServerError, ConnectionError) as error:
         raise Unavailable(f"{what}: {_short(error)}", hint="Run it again: it goes on from the last snapshot.") from error
-    except (RESTError, ValidationError, SQLAlchemyError, BotoCoreError, ClientError, OSError) as error:
+    except (RESTError, ValidationError, SQLAlchemyError, *SDK_ERRORS, OSError) as error:
         raise Failed(f"{what}: {_short(error)}", hint="Run it again: it goes on from the last snapshot.") from error
 
 

@@ -66,13 +66,15 @@ def append_changes(
     *,
     since: int | None = None,
     until: int | None = None,
+    ends: float | None = None,
 ) -> Appended:
     """Appends every change since the table's last snapshot, up to the end of the last settled hour, or up to second `until`.
 
-    `since`: where a new table begins (None: with the vault's first change). Raises the errors of `Changes`, PartlyDone for damaged
+    `since`: where a new table begins (None: with the vault's first change); `ends`: the time after which no other batch is begun,
+    so a later run goes on. Raises the errors of `Changes`, PartlyDone for damaged
     images, ConditionNotMet if another writer commits meanwhile, and Refused if the Iceberg table is not the one of these changes.
     """
-    return _Following(vault, table, around, options).run(since, until)
+    return _Following(vault, table, around, options).run(since, until, ends)
 
 
 class _Following:
@@ -87,14 +89,14 @@ class _Following:
         self._rows = self._files = self._commits = self._unfit = self._doubtful = 0
         self._warnings: dict[str, None] = {}
 
-    def run(self, since: int | None, until: int | None) -> Appended:
+    def run(self, since: int | None, until: int | None, ends: float | None) -> Appended:
         began = self._around.clock.now()
         first = self._since = self._begin(since)
         last = self._settled(began) if until is None else until
         position = first
-        while position < last:
+        while position < last and (ends is None or self._around.clock.now() < ends):
             position = self._append_batch(position, last)
-        done = max(first, last)
+        done = max(first, position)
         for note in full(self._columns, self._vault.catalog.table):
             self._warnings[note] = None
         return Appended(

@@ -1,0 +1,89 @@
+"""A scheduled export's Lambda handler: `backstream.apps.aws_export.handler`, for a function from an image.
+
+`BACKSTREAM_VAULT` names the vault, `BACKSTREAM_EXPORT_TO` the warehouse, and `BACKSTREAM_EXPORT_CATALOG` the catalog (`glue` if it
+is not set). The event names the tables: `{"table": "flights"}`, or `{"tables": ["flights", "orders"]}`. Of each it appends the
+changes of all complete hours to the Iceberg table, each exactly once, as `backstream export --follow`. It takes the
+tables one after the other, beginning with another one each time. A fault in one does not stop the others. No batch is begun shortly
+before the end; an invocation that Lambda ends in a batch has appended nothing of it, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from backstream.apps.config import Config
+from backstream.apps.lambdas import invocation, several
+from backstream.apps.lambdas.export_settings import CATALOG_VARIABLE, GLUE, TO_VARIABLE
+from backstream.apps.lambdas.invocation import Context
+from backstream.apps.library import Vault
+from backstream.apps.verbs.tabular.lakes import Lake
+from backstream.clock import SystemClock
+from backstream.errors import BackstreamError, UsageError
+
+SHARE = 3  # no batch is begun in the last third of the time
+HINT = 'Send {"table": "NAME"} or {"tables": ["NAME", ...]}.'
+
+
+class ExportEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The fields of an event: a table, or several."""
+
+    table: str | None = None
+    tables: Sequence[str] = ()
+
+
+def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
+    """Appends what is new of the tables, and returns the report of `export` under each table's name.
+
+    Raises UsageError for an invalid event or a variable that is missing, and Failed with the names of tables whose export failed.
+    """
+    wanted = _wanted(event)
+    tables = several.tables_of(wanted.table, wanted.tables, "export", HINT)
+    lake = Lake(_warehouse(), os.environ.get(CATALOG_VARIABLE) or GLUE)
+    clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
+    ends = clock.now() + seconds - seconds / SHARE
+    vault = Vault(Config(clock=clock, patience=seconds, deadline=clock.now() + seconds))
+    found, failed = dict[str, Any](), list[str]()
+    for table in several.in_rotation(tables, clock.now()):
+        if clock.now() >= ends:
+            _tell({"table": table, "left": "no time was left: a later run begins with it"})
+            continue
+        try:
+            found[table] = _exported(vault, table, lake, ends)
+        except BackstreamError as error:
+            _tell({"table": table, "error": type(error).__name__, "hint": error.hint})
+            failed.append(table)
+    several.raise_if(failed, tables, "the export has failed for")
+    return found
+
+
+def _exported(vault: Vault, table: str, lake: Lake, ends: float) -> dict[str, Any]:
+    """Appends one table's changes, and logs the report: it counts, and names no item."""
+    report = vault.table(table).append_to_iceberg(lake, ends=ends)
+    said = msgspec.json.decode(msgspec.json.encode(report), type=dict[str, Any])
+    _tell(said)
+    return said
+
+
+def _warehouse() -> str:
+    found = os.environ.get(TO_VARIABLE)
+    if not found:
+        raise UsageError(f"{TO_VARIABLE} is not set", hint="It is the URL below which new Iceberg tables lie: s3://BUCKET/FOLDER.")
+    return found
+
+
+def _wanted(event: object) -> ExportEvent:
+    try:
+        return msgspec.convert(event, ExportEvent)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"not the event of an export: {error}", hint=HINT) from error
+
+
+def _tell(line: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
