@@ -320,7 +320,9 @@ def started(
     return Resource(id_, "AWS::Scheduler::Schedule", properties, of_table=table)
 
 
-def of_all(targets: Sequence[Target], *rest: Part) -> Joined:
+def of_all(targets: Sequence[Target], *rest: Part) -> Joined | Text:
     """Returns the event for all tables, with one table in a line of the template."""
+    if len(targets) == 1:
+        return text('{"tables": ["', targets[0].name, '"]', *rest)
     names = Joined('", "', [each.name for each in targets])
     return Joined("", ['{"tables": ["', names, text('"]', *rest)])
