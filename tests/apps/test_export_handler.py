@@ -149,7 +149,9 @@ def test_both_templates_have_the_image_its_schedule_and_its_role() -> None:
     starts = parsed["Resources"]["ScheduleRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]["Resource"]
     assert {"Fn::GetAtt": ["Export", "Arn"]} in starts
     assert "table/backstream/order_items_changes" in template(choices)
-    module = hcl.named(hcl.parse(template(choices, TemplateFormat.HCL)), "resource")
+    text = template(choices, TemplateFormat.HCL)
+    assert '\n      join("' in text, "as terraform fmt indents it"
+    module = hcl.named(hcl.parse(text), "resource")
     made: Any = module["aws_lambda_function", "export"]
     assert (made["package_type"], made["image_uri"]) == ("Image", "${var.export_image_uri}")
     assert HANDLER in str(made["image_config"])

@@ -134,8 +134,10 @@ def statement(given: Mapping[str, Any]) -> Facts:
 
 
 def function(made: Mapping[str, Any]) -> Facts:
-    rest = {name: each for name, each in made.items() if name not in ("Code", "Environment", "EphemeralStorage")}
-    facts = {**lowered(rest), "s3_bucket": made["Code"]["S3Bucket"], "s3_key": made["Code"]["S3Key"]}
+    rest = {name: each for name, each in made.items() if name not in ("Code", "Environment", "EphemeralStorage", "ImageConfig")}
+    facts = {**lowered(rest), **lowered(made["Code"], S3Bucket="s3_bucket", S3Key="s3_key")}
+    if "ImageConfig" in made:
+        facts["image_config"] = [lowered(made["ImageConfig"])]
     facts["environment"] = [{"variables": made["Environment"]["Variables"]}]
     if "EphemeralStorage" in made:
         facts["ephemeral_storage"] = [lowered(made["EphemeralStorage"])]

@@ -48,7 +48,7 @@ def lines(block: Block, indent: str = "") -> Iterator[str]:
 def expression(value: object, indent: str = "") -> str:
     """A value as an expression."""
     if isinstance(value, Raw):
-        return value.text if "<<EOT" in value.text else value.text.replace("\n", f"\n{indent}")
+        return value.text
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, str):

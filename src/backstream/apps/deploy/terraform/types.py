@@ -9,6 +9,7 @@ from backstream.apps.deploy.expressions import Resource
 from backstream.apps.deploy.terraform.hcl import Block, Raw
 from backstream.apps.deploy.terraform.values import Values, snake
 
+_NESTED = "    "  # of the arguments of a block in a resource
 Kind = Callable[[Resource, Values], Sequence[Block]]
 
 
@@ -165,9 +166,17 @@ def _invocation(resource: Resource, to: Values) -> list[Block]:
 
 def _schedule(resource: Resource, to: Values) -> list[Block]:
     properties: Mapping[str, Any] = resource.properties
-    blocks = [Block((snake(each),), to.arguments(properties[each])) for each in ("FlexibleTimeWindow", "Target")]
+    blocks = [Block((snake(each),), _indented(to.arguments(properties[each]))) for each in ("FlexibleTimeWindow", "Target")]
     plain = to.arguments(_without(properties, "FlexibleTimeWindow", "Target"))
     return [_resource("aws_scheduler_schedule", snake(resource.id), plain, blocks)]
+
+
+def _indented(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Returns a nested block's arguments: an expression of several lines, as the event for all tables, stands as deep as it does."""
+    return {
+        name: Raw(each.text.replace("\n", f"\n{_NESTED}")) if isinstance(each, Raw) and "<<EOT" not in each.text else each
+        for name, each in arguments.items()
+    }
 
 
 def _signing(resource: Resource, to: Values) -> list[Block]:
