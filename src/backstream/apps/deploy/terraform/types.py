@@ -172,7 +172,7 @@ def _schedule(resource: Resource, to: Values) -> list[Block]:
 
 
 def _indented(arguments: Mapping[str, object]) -> dict[str, object]:
-    """Returns a nested block's arguments: an expression of several lines, as the event for all tables, stands as deep as it does."""
+    """Returns a nested block's arguments: an expression of several lines stands as deep as it does."""
     return {
         name: Raw(each.text.replace("\n", f"\n{_NESTED}")) if isinstance(each, Raw) and "<<EOT" not in each.text else each
         for name, each in arguments.items()
