@@ -1,10 +1,10 @@
 """A scheduled export's Lambda handler: `backstream.apps.aws_export.handler`, for a function from an image.
 
 `BACKSTREAM_VAULT` names the vault, `BACKSTREAM_EXPORT_TO` the warehouse, and `BACKSTREAM_EXPORT_CATALOG` the catalog (`glue` if it
-is not set). The event names the tables: `{"table": "flights"}`, or `{"tables": ["flights", "orders"]}`. Of each it appends the
-changes of all complete hours to the Iceberg table, each exactly once, as `backstream export --follow`. It takes the
-tables one after the other, beginning with another one each time. A fault in one does not stop the others. No batch is begun shortly
-before the end; an invocation that Lambda ends in a batch has appended nothing of it, and the next one goes on.
+is not set). The event names the tables: `{"table": "flights"}`, `{"tables": ["flights", "orders"]}`, or `{"group": "shop"}`.
+It appends each table's changes of all complete hours to the Iceberg table, each exactly once, as `backstream export --follow`. It
+takes the tables one after the other, beginning with another one each time. A fault in one does not stop the others. No batch is
+begun shortly before the end; an invocation that Lambda ends in a batch has appended nothing of it, and the next one goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -27,14 +27,7 @@ from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, UsageError
 
 SHARE = 3  # no batch is begun in the last third of the time
-HINT = 'Send {"table": "NAME"} or {"tables": ["NAME", ...]}.'
-
-
-class ExportEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of an event: a table, or several."""
-
-    table: str | None = None
-    tables: Sequence[str] = ()
+HINT = 'Send {"table": "NAME"}, {"tables": ["NAME", ...]} or {"group": "NAME"}.'
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
@@ -43,11 +36,12 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Raises UsageError for an invalid event or a variable that is missing, and Failed with the names of tables whose export failed.
     """
     wanted = _wanted(event)
-    tables = several.tables_of(wanted.table, wanted.tables, "export", HINT)
+    wanted.check("export", HINT)
     lake = Lake(_warehouse(), os.environ.get(CATALOG_VARIABLE) or GLUE)
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     ends = clock.now() + seconds - seconds / SHARE
-    vault = Vault(Config(clock=clock, patience=seconds, deadline=clock.now() + seconds))
+    config = Config(clock=clock, patience=seconds, deadline=clock.now() + seconds)
+    vault, tables = Vault(config), wanted.names(config)
     found, failed = dict[str, Any](), list[str]()
     for table in several.in_rotation(tables, clock.now()):
         if clock.now() >= ends:
@@ -77,9 +71,9 @@ def _warehouse() -> str:
     return found
 
 
-def _wanted(event: object) -> ExportEvent:
+def _wanted(event: object) -> several.OfTables:
     try:
-        return msgspec.convert(event, ExportEvent)
+        return msgspec.convert(event, several.OfTables)
     except msgspec.ValidationError as error:
         raise UsageError(f"not the event of an export: {error}", hint=HINT) from error
 
