@@ -57,9 +57,10 @@ class Selected:
         return self._changes.gone
 
     @property
-    def undecided(self) -> int:
-        """The number of changes that were not selected by one image alone, because the vault does not hold the other one."""
-        return self._changes.selection.undecided
+    def doubts(self) -> list[str]:
+        """Notes about changes that may match, and are not selected; complete once everything was taken."""
+        selection = self._changes.selection
+        return changing.doubts_about(selection.undecided, selection.ambiguous)
 
     @property
     def doubtful(self) -> int:

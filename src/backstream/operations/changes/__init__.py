@@ -3,7 +3,7 @@
 from backstream.operations.changes.gathered import ItemChanges
 from backstream.operations.changes.run import Changes, ChangesContext, NetRecord, unread_images
 from backstream.operations.changes.seen import ChangeRecord, SeenChange
-from backstream.operations.changes.selection import ChangeCriteria, Number, keys_in, numbers_in, undecided_words
+from backstream.operations.changes.selection import ChangeCriteria, Number, doubts_about, keys_in, numbers_in
 from backstream.operations.changes.summary import ChangeSummary, summary
 from backstream.operations.changes.window import Certainty, ChangeWindow
 
@@ -19,9 +19,9 @@ __all__ = [
     "NetRecord",
     "Number",
     "SeenChange",
+    "doubts_about",
     "keys_in",
     "numbers_in",
     "summary",
-    "undecided_words",
     "unread_images",
 ]

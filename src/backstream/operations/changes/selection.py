@@ -94,7 +94,8 @@ def _more(count: int) -> str:
 class ChangeSelection:
     """Decides change by change, and remembers other names that it saw, for a filter that matches nothing.
 
-    `undecided`: the number of changes that were not selected by one image alone, because the other one is not known.
+    `undecided`: the number of changes that were not selected by one image alone, because the other one is not known; `ambiguous`:
+    the number of changes that several principals may have made, so that `--actor` does not select them.
     """
 
     def __init__(self, vault: TableVault, asked: ChangeCriteria, actors: Actors) -> None:
@@ -116,7 +117,7 @@ class ChangeSelection:
             self._filters.append(ConditionFilter(Condition(asked.where)))
         self._names = {name: Nearest(name) for name in asked.attributes}
         self._who = Nearest(asked.actor or "")
-        self.undecided = 0
+        self.undecided = self.ambiguous = 0
         self.is_all = not asked.selects
         self.is_by_key = asked.is_by_key
 
@@ -164,6 +165,7 @@ class ChangeSelection:
         by = seen.gone or self._actors.is_by(seen, [self._asked.actor])
         if not by:
             self._who.add(self._actors.of(seen))
+            self.ambiguous += self._actors.is_ambiguous(seen)
         return by
 
     def _by_images(self, seen: SeenChange) -> bool:
@@ -199,18 +201,20 @@ class ChangeSelection:
         hints += [each.nearest() for each in self._filters]
         hints += [self._who.said("actors")] if self._asked.actor is not None else []
         hints += [each.said("attributes that changed") for each in self._names.values()]
-        hints += [f"{each}." for each in undecided_words(self.undecided)]
+        hints += [f"{each}." for each in doubts_about(self.undecided, self.ambiguous)]
         return NothingMatches(
             f"no change of {table} from {span} matches {words}",
             hint=" ".join(["Nothing was touched.", *(each for each in hints if each)]),
         )
 
 
-def undecided_words(count: int) -> list[str]:
-    """Returns the note about changes that were judged by one image alone; none if there are none."""
-    if not count:
-        return []
-    return [f"{counted(count, 'change')} did not match by one of the item's two states: the vault does not hold the other one"]
+def doubts_about(undecided: int, ambiguous: int) -> list[str]:
+    """Returns notes about changes that may match and are not selected: see `ChangeSelection`. None if there are none."""
+    notes = {
+        "did not match by one of the item's two states: the vault does not hold the other one": undecided,
+        "not selected by --actor: calls of several principals fit, `backstream blame` lists them": ambiguous,
+    }
+    return [f"{counted(count, 'change')} {words}" for words, count in notes.items() if count]
 
 
 def events_of(events: Collection[str]) -> list[str]:

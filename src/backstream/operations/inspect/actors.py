@@ -16,7 +16,7 @@ from backstream.errors import Damaged, raising
 from backstream.model.changes.entry import Entry
 from backstream.model.condition import path_of, value_at
 from backstream.model.tables import legacy_names
-from backstream.vault.attribution.findings import AttributionStore
+from backstream.vault.attribution.findings import AttributionStore, FindingSummary
 from backstream.vault.table_vault import TableVault
 
 
@@ -125,11 +125,20 @@ class Actors:
         """True if any source names one of these actors: the selection of `--actor`."""
         return any(claim.is_of(wanted) for claim in self.claims(change))
 
-    def _of_findings(self, change: Attributed) -> list[ActorClaim]:
-        """Returns the claims in findings. `blame` has only looked at changes of the stream."""
+    def is_ambiguous(self, change: Attributed) -> bool:
+        """True if calls of several principals may have made it, by the findings."""
+        found = self._finding(change)
+        return found is not None and found.actor is None and found.fitting > 1
+
+    def _finding(self, change: Attributed) -> FindingSummary | None:
+        """Returns what `blame` has found: it has only looked at changes of the stream."""
         if self._findings is None or not change.stream or change.stream == legacy_names.STREAM:
-            return []
-        found = self._findings.of(change.stream, change.sequence, change.micros, self._damaged)
+            return None
+        return self._findings.of(change.stream, change.sequence, change.micros, self._damaged)
+
+    def _of_findings(self, change: Attributed) -> list[ActorClaim]:
+        """Returns the claims in findings."""
+        found = self._finding(change)
         if found is None or found.actor is None:
             return []
         names = tuple(name for name in found.names if name != found.actor)

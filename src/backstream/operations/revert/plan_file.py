@@ -22,7 +22,7 @@ from backstream.model.changes.merge import Merge, MergeStep, MergeVerdict
 from backstream.model.values import wire
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.model.values.object_limits import PLAN_LINE
-from backstream.operations.changes import undecided_words
+from backstream.operations.changes import doubts_about
 from backstream.operations.revert.request import OnConflict
 
 _Kind = TypeVar("_Kind")
@@ -96,7 +96,7 @@ FAILED = "failed"
 class PlanCounts(msgspec.Struct, kw_only=True):
     """The number of items of each kind, and the write units that they take. `unchanged` items have no line.
 
-    `undecided`: the number of changes that were judged by one image alone: see `ChangeSelection`.
+    `undecided`, `ambiguous`: the numbers of changes that may match, and were not selected: see `ChangeSelection`.
     """
 
     put: int = 0
@@ -111,6 +111,7 @@ class PlanCounts(msgspec.Struct, kw_only=True):
     estimated_seconds: float = 0.0
     expired: int = 0
     undecided: int = 0
+    ambiguous: int = 0
 
     def add(self, row: PlanRow) -> None:
         """Counts a row."""
@@ -243,7 +244,7 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """The uncertainties of its window and of its selection."""
-        return [*self.head.warnings, *undecided_words(self.counts.undecided)]
+        return [*self.head.warnings, *doubts_about(self.counts.undecided, self.counts.ambiguous)]
 
     def check_rows(self, key_of: Callable[[bytes], bytes]) -> None:
         """Raises Refused if a row contradicts its images, or if the counts differ: before any of it is written."""

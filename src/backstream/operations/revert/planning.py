@@ -195,7 +195,8 @@ class _Planning:
     def counts(self) -> PlanCounts:
         """Returns all counts."""
         counts = self._counts
-        counts.undecided = self._changes.selection.undecided
+        selection = self._changes.selection
+        counts.undecided, counts.ambiguous = selection.undecided, selection.ambiguous
         counts.dollars = round(counts.write_units * prices.WRITE_UNIT, 6)
         counts.estimated_seconds = round(counts.write_units / self._units_a_second, 1)
         return counts

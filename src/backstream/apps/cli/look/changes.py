@@ -24,7 +24,7 @@ from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.model.values.visible import visible_json, visible_line
 from backstream.operations.bulk.collector import few_collections
-from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord, undecided_words, unread_images
+from backstream.operations.changes import ChangeRecord, ChangeSummary, NetRecord, unread_images
 
 TOGETHER = 200  # lines that are written at once
 PAUSE = 0.5  # seconds after which a line that is found is written at once
@@ -163,7 +163,7 @@ def _end(found: Selected) -> int:
         notice(f"note: not read: {warning}")
     if found.doubtful:
         notice(f"note: of {counted(found.doubtful, 'change')} the vault does not hold both images; the `note` of each says why")
-    for words in undecided_words(found.undecided):
+    for words in found.doubts:
         notice(f"note: {words}")
     if found.gone:
         notice(f"note: {unread_images(found.gone)}")
