@@ -175,7 +175,7 @@ def test_words_that_make_no_sense_write_nothing(scene: Scene, night: Night) -> N
         ([*night.window, "--plan", str(file)], 2, "there already"),
         ([*night.window, "--apply", str(file)], 2, "goes without"),
         (["--to", str(night.ended)], 2, "the window of the changes is missing"),
-        (["--undo", "none", "--resume", "none"], 2, "--resume or --undo?"),
+        (["--undo", "none", "--resume", "none"], 2, "--resume and --undo exclude each other"),
         (["--undo", "none"], 2, "cannot read"),
         (["--resume", "none"], 2, "cannot read"),
         ([*night.window, "--merge", "lines"], 2, "lines"),
