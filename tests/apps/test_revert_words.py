@@ -45,7 +45,8 @@ def test_what_a_file_tells_is_refused_beside_it(file: str, words: tuple[str, ...
 @pytest.mark.parametrize("file", FILES)
 def test_one_file_at_a_time(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     for other in {*FILES, "--plan"} - {file}:
-        assert re.match(r"error: --\w+ or --\w+\?\n", refused(capsys, "revert", "orders", file, "some", other, "more", "--yes"))
+        said = refused(capsys, "revert", "orders", file, "some", other, "more", "--yes")
+        assert re.match(r"error: --\w+ and --\w+ exclude each other\n", said)
 
 
 def test_what_goes_without_a_dry_run_or_a_number(capsys: pytest.CaptureFixture[str]) -> None:
