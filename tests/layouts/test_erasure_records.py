@@ -11,8 +11,9 @@ import pytest
 from backstream.errors import Damaged
 from backstream.stores.memory import MemoryStore
 from backstream.vault import forgotten
-from backstream.vault.erasures import FOREVER, Erasures, TouchedObject
+from backstream.vault.erasures import FOREVER, ErasedRow, Erasure, Erasures, Finished, TouchedObject
 from backstream.vault.log import erased_lines
+from fuzz.newer_records import CATALOG
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -80,6 +81,40 @@ def test_golden_record_of_forgotten_items() -> None:
     digest = forgotten.write(store := MemoryStore(ManualClock()), "flights", record)
     assert store.get(f"{FOLDER}erasures/forgotten-{digest}.json").body == body
     assert digest == hashlib.sha256(body).hexdigest()[:32]
+
+
+@pytest.mark.parametrize("values", [b'"a"', b"[1,2]", b"[[],[]]"])
+def test_a_record_of_countless_values_is_no_record(values: bytes) -> None:
+    """Each value takes many times its bytes in memory, so they are counted before they are read."""
+    many = b"[" + b",".join([values] * 2_000) + b"]"
+    store = MemoryStore(ManualClock())
+    store.put(f"{FOLDER}erasures/{ID}/begun.json", b'{"format":1,"rows":%s}' % many)
+    with pytest.raises(Damaged, match=f"erasures/{ID}/begun.json: it has more values"):
+        Erasures(store, "flights", [ID]).read(ID)
+    body = b'{"format":1,"groups":[{"salt":"x","keys":%s}]}' % many
+    digest = hashlib.sha256(body).hexdigest()[:32]
+    store.put(f"{FOLDER}erasures/forgotten-{digest}.json", body)
+    catalog = msgspec.structs.replace(CATALOG, forgotten=digest)
+    with pytest.raises(Damaged, match="it has more values"):
+        forgotten.load(store, catalog)
+
+
+def test_a_record_of_many_items_with_many_lives_is_one() -> None:
+    lived = tuple((1_796_000_000 + second, 1_796_000_001 + second) for second in range(0, 400, 2))
+    rows = tuple(ErasedRow(f"{number:040x}", lived) for number in range(500))
+    record = Erasure(1, ID, "2026-11-30T08:54:30Z", "", "", "ab", rows, tuple(each.key for each in rows))
+    Erasures(store := MemoryStore(ManualClock()), "flights", [ID]).begin(record)
+    assert Erasures(store, "flights", [ID]).read(ID) == record
+    touched = tuple(TouchedObject(f"row {each.key}", 1, 2) for each in rows) * 4
+    touched += tuple(TouchedObject(f"{FOLDER}log/{number}") for number in range(5_000))
+    Erasures(store, "flights", [ID]).finish(done := Finished(1, ID, "2026-11-30T08:54:41Z", touched, 3))
+    Erasures(store, "flights", [ID]).note(ID, touched)
+    assert Erasures(store, "flights", [ID]).finished(ID) == done
+    assert len(Erasures(store, "flights", [ID]).noted(ID)) == 5_500
+    hashes = forgotten.SaltedHashes("ab", frozenset(each.key for each in rows), frozenset(each.key for each in rows))
+    missing = frozenset(("2026-11-25T09:30:00.456", f"{number:021d}") for number in range(5_000))
+    digest = forgotten.write(store, "flights", forgotten.Forgotten(1, (hashes,), missing))
+    assert len(forgotten.load(store, msgspec.structs.replace(CATALOG, forgotten=digest)).waiting) == 5_000
 
 
 def test_a_record_of_a_newer_format_is_refused() -> None:

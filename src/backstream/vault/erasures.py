@@ -22,6 +22,7 @@ from backstream.errors import AlreadyExists, Damaged, MissingObject, NotFound
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
 from backstream.model.changes.fold import BEGINNING
+from backstream.model.values import object_limits
 from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.ports import ObjectStore
 from backstream.vault import below_markers, catalog_checks
@@ -30,6 +31,8 @@ from backstream.vault.catalog import folder
 FORMAT = 1  # of one that says nothing of the future, and of the records beside it
 FORGETS_FORMAT = 2
 FOREVER = 1 << 62  # a second after all others
+# Bytes of a record for each comma and quote, at least: a row has a hash of 40 digits, and seconds of ten; an object has a name.
+COMMA, QUOTE, NAMED = 11, 16, 6
 DIGITS = 40  # hex digits of a hash: 160 bits
 ID = catalog_checks.ERASURE
 
@@ -234,8 +237,10 @@ class Erasures:
         return list(found.values())
 
     def _touched(self, note: below_markers.First) -> list[TouchedObject]:
+        body = below_markers.pinned(self._store, note).body
+        object_limits.check_sparse(note.name, body, comma=COMMA, quote=NAMED)
         try:
-            return msgspec.json.decode(below_markers.pinned(self._store, note).body, type=list[TouchedObject])
+            return msgspec.json.decode(body, type=list[TouchedObject])
         except UNDECODABLE as error:
             raise Damaged(f"the note of an erasure cannot be read: {note.name}: {reason(error)}") from error
 
@@ -252,6 +257,7 @@ class Erasures:
             raise NotFound(f"not the id of an erasure: {erasure!r}")
         body = below_markers.pinned(self._store, below_markers.first(self._store, where)).body
         try:
+            object_limits.check_sparse(where, body, comma=COMMA, quote=QUOTE if kind is Erasure else NAMED)
             found = msgspec.json.decode(body, type=kind)
             moment.parse_iso_micros(found.at)
         except MISSHAPEN as error:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from backstream.errors import Damaged, MissingObject
+from backstream.model.values import object_limits
 from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 from backstream.vault import below_markers
@@ -22,6 +23,7 @@ from backstream.vault.catalog import Catalog, folder
 from backstream.vault.erasures import Erasure, partition_of, salted
 
 FORMAT = 1
+COMMA = 20  # bytes of a record for each comma, at least: a hash has 40 digits
 DIGITS = 32  # hex digits of a record's digest
 MOST_KNOWN = 32  # records that a process remembers
 _HINT = "Run the last `backstream erase ... --forget-future` again: it writes the record anew. Nothing is captured without it."
@@ -120,7 +122,9 @@ def recorded(store: ObjectStore, catalog: Catalog) -> Forgotten:
 
 def _read(store: ObjectStore, name: str, digest: str) -> Forgotten:
     try:
-        found = msgspec.json.decode(_body(store, name, digest), type=Forgotten)
+        body = _body(store, name, digest)
+        object_limits.check_sparse(name, body, comma=COMMA, quote=COMMA // 2)
+        found = msgspec.json.decode(body, type=Forgotten)
     except MissingObject as error:
         raise Damaged(f"the record of forgotten items is gone: {name}", hint=_HINT) from error
     except UNDECODABLE as error:

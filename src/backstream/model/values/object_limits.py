@@ -37,6 +37,7 @@ VARIABLE = "BACKSTREAM_OBJECT_MB"
 HINT = f"Such objects are not written by this tool. If this one is yours all the same, let it be larger: {VARIABLE}."
 _EXPANDED, _RATIO = 64 * MB, 200
 _SHORTEST_LINE = 100
+_ANY = 1_000  # values that even a small record may have
 
 _SYSTEM = re.compile(r"(?:^|/)_backstream/(?P<table>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _OF_SYSTEM = (
@@ -101,6 +102,16 @@ def expanded(size: int) -> int:
 def lines_in(size: int) -> int:
     """Returns how many lines an object of `size` bytes can hold, whatever its name states."""
     return expanded(size) // _SHORTEST_LINE
+
+
+def check_sparse(what: str, body: bytes, *, comma: int, quote: int) -> None:
+    """Raises Damaged if JSON has more values than its kind can have: each costs far more memory than it has bytes.
+
+    `comma`, `quote`: the bytes for each of these characters, at least.
+    """
+    for character, least in ((b",", comma), (b'"', quote)):
+        if body.count(character) > _ANY + len(body) // least:
+            raise Damaged(f"{what}: it has more values than such a thing of {len(body):,} bytes may have", hint=HINT)
 
 
 def too_large(what: str, most: int, size: int | None = None) -> Damaged:
