@@ -1,21 +1,29 @@
-"""`python -m fuzz [--seconds N] [NAME...]`: each reader for its share of so many seconds, in a process of its own. 1: findings."""
+"""`python -m fuzz [--seconds N] [NAME...]`: each reader for its share of so many seconds. 1: findings."""
 
 from __future__ import annotations
 
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from fuzz.targets import TARGETS
 
 HOUR = 3_600
+LEAST = 120  # seconds that a process fuzzes for: it takes ten to begin
 
 
-def _fails(name: str, seconds: int) -> bool:
-    sys.stdout.write(f"{name}\n")
+def _fails(names: Sequence[str], seconds: int) -> bool:
+    sys.stdout.write(f"{', '.join(names)}\n")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "fuzz.one", name, str(seconds)]
+    command = [sys.executable, "-m", "fuzz.one", ",".join(names), str(seconds)]
     return subprocess.run(command, check=False).returncode != 0  # noqa: S603 - this interpreter, with a module of ours
+
+
+def groups_of(names: Sequence[str], seconds: int) -> list[list[str]]:
+    """Returns the readers of each process: as many processes as have time enough."""
+    count = max(1, min(len(names), seconds // LEAST))
+    return [list(names[place::count]) for place in range(count)]
 
 
 def main() -> int:
@@ -25,9 +33,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[*TARGETS, []])
     asked = parser.parse_args()
     names = asked.names or list(TARGETS)
-    each = max(1, asked.seconds // len(names))
-    failed = [name for name in names if _fails(name, each)]
-    sys.stdout.write(f"{len(names)} readers, {each} s each: {', '.join(failed) or 'nothing'} found\n")
+    groups = groups_of(names, asked.seconds)
+    each = max(1, asked.seconds // len(groups))
+    failed = [", ".join(group) for group in groups if _fails(group, each)]
+    found = "; ".join(failed) or "nothing"
+    sys.stdout.write(f"{len(names)} readers in {len(groups)} processes, {each} s each: {found} found\n")
     return 1 if failed else 0
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from backstream.errors import BackstreamError
 from fuzz import files, newer_records
+from fuzz.__main__ import groups_of
 from fuzz.seeds import OF_FILES, OF_RECORDS, SEEDS
 from fuzz.targets import TARGETS, Target, run
 from kit.bombs import DEEP, DIGITS
@@ -68,3 +69,12 @@ def test_a_minute_of_fuzzing() -> None:
     command = [sys.executable, "-m", "fuzz", "--seconds", "60"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-4_000:]
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 600, 3_600, 100_000])
+def test_each_reader_has_its_share_of_the_time(seconds: int) -> None:
+    names = list(TARGETS)
+    groups = groups_of(names, seconds)
+    assert sorted(each for group in groups for each in group) == sorted(names)
+    assert 1 <= len(groups) <= max(1, seconds // 120)
+    assert max(map(len, groups)) <= 256, "the first byte tells the reader"
