@@ -88,8 +88,10 @@ class Claims:
         """To any second since the beginning, claimed or not: no row that existed then is deleted."""
         now = int(self.clock.now())
         at = self.began + (now - 1 - self.began) * step.a // MOST
+        self._in_place(at, claimed=self._is_claimed(at))
+
+    def _in_place(self, at: int, *, claimed: bool) -> None:
         before, then = self._live(), self.model.at(at)
-        claimed = self._is_claimed(at)
         request = RestoreRequest(at=at, target=InPlace(), expect_deletes=len(KEYS), delete_unknown=False)
         try:
             report = restore(self.vault(), request, self._around(self.table))

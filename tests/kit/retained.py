@@ -7,14 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from backstream.errors import BackstreamError, Failed
+import pytest
+
+from backstream.errors import BackstreamError, Failed, OutsideWindow
+from backstream.model.keep_rule import KeepRule
 from backstream.model.window import Range
 from backstream.operations.base.compact import compact
 from backstream.operations.capture.follow import follow
+from backstream.operations.inspect import safety
 from backstream.operations.retain import RetainContext, retain
 from backstream.ports import ObjectStore, ObjectVersion, Removal, VersionLock
 from backstream.stores.memory import MemoryStore
-from kit.claims import KEYS
+from kit.claims import KEYS, NAME, short
 from kit.crashing import CrashingStore
 from kit.more_histories import MORE_STEPS, MoreWorld
 from kit.schedules import Step
@@ -132,6 +136,11 @@ class RetainWorld(MoreWorld):
                 return
             assert found == self.model.at(at), f"second {at - self.began}, read while history was removed"
 
+    def rule(self, step: Step, every: int) -> KeepRule:
+        """The rule of a retention that keeps all of the last seconds."""
+        del step
+        return KeepRule(every)
+
     def _horizon(self) -> int:
         horizon = self.vault().catalog.horizon
         return -1 if horizon is None else horizon.second
@@ -142,7 +151,7 @@ class RetainWorld(MoreWorld):
         around = RetainContext(self.clock, remover)
         keep = 1 + int(self.clock.now() - self.began) * EIGHTHS[step.a % len(EIGHTHS)] // 8
         with suppress(BackstreamError):  # refused, or dead: what is claimed then is looked at all the same
-            self.removed += retain(self.vault(store), keep, around).removed_versions
+            self.removed += retain(self.vault(store), self.rule(step, keep), around).removed_versions
         horizon = self._horizon()
         self.moved += horizon > passed
         assert horizon >= passed, "a horizon went back"
@@ -165,4 +174,102 @@ class RetainWorld(MoreWorld):
             return None
 
 
-__all__ = ["KEYS", "RETAIN_STEPS", "RetainWorld"]
+class ShortRule(KeepRule, frozen=True):
+    """A rule whose days have five minutes, and whose months have six of these days: random histories are short."""
+
+    def end_of_day(self, second: int) -> int:
+        """See `KeepRule`."""
+        return second - second % 300 + 299
+
+    def beginning_of_day(self, second: int) -> int:
+        """See `KeepRule`."""
+        return second - second % 300
+
+    def end_of_month(self, second: int) -> int:
+        """See `KeepRule`."""
+        return second - second % 1_800 + 1_799
+
+
+THIN_STEPS: Mapping[str, int] = {
+    "write": 14,
+    "time": 20,
+    "tail": 14,
+    "tail_crashes": 1,
+    "function": 3,
+    "witness": 4,
+    "silence": 1,
+    "split": 1,
+    "stream_replaced": 1,
+    "table_recreated": 2,
+    "base_backup": 5,
+    "compaction": 4,
+    "compaction_crashes": 1,
+    "in_place": 2,
+    "objects_hidden": 1,
+    "given_up": 1,
+    "redriven": 1,
+    "checked": 1,
+    "retained": 14,
+    "retention_dies": 8,
+    "retention_beside": 6,
+    "read_beside_retention": 3,
+    "look": 3,
+    "look_at_kept": 8,
+}
+
+
+class ThinWorld(RetainWorld):
+    """A world of whose older history single states are kept. `kept`: how many were compared with what was."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        super().__init__(seed, folder)
+        self.kept = 0
+
+    def retained(self, step: Step) -> None:
+        """Mostly a tail has just come, so that there is more to keep states of."""
+        if step.b % 3:
+            self.tail(Step("tail", step.b, step.c, step.a))
+        super().retained(step)
+
+    def rule(self, step: Step, every: int) -> KeepRule:
+        """Mostly days, and months before these; or only one of them; or none any more."""
+        lived = int(self.clock.now() - self.began) + 2
+        daily = every + 1 + lived * [0, 1, 2, 8, 8, 8][step.b % 6] // 4
+        kind = step.c // 8 % 16
+        if kind == 0:
+            return ShortRule(every)
+        if kind in (1, 2):
+            return ShortRule(every, None, daily)
+        return ShortRule(every, daily, daily + lived if kind % 2 else None)
+
+    def play(self, steps: Sequence[Step]) -> None:
+        """See `World.play`: all of the table is known from the beginning, so that states can be kept."""
+        self.base_backup(Step("base_backup", 0, 0, 1))
+        self.tail(Step("tail", 0, 0, 0))
+        super().play(steps)
+
+    def look_at_kept(self, step: Step) -> None:
+        """Single states: their restore equals the model, or says what is wrong with it; a second beside them is refused."""
+        try:
+            window = self.vault().window(self.clock.now())
+        except BackstreamError:
+            assert self.harmed, "nothing has happened to the vault, and it cannot say what it holds"
+            return
+        kept = window.kept_seconds
+        for at in {kept[number % len(kept)] for number in (step.a, step.b, -1)} if kept else ():
+            state = self._state_at(at)
+            assert state is None or state == self.model.at(at), (
+                f"kept second {at - self.began} of {[each - self.began for each in kept]}: "
+                f"restored {short(state)}, it was {short(self.model.at(at))}"
+            )
+            assert state is not None or self.harmed, f"kept second {at - self.began} is claimed, and not whole"
+            self.kept += 1
+            if step.c % 4 == 0:
+                self._in_place(at, claimed=True)
+            for beside in (at - 1, at + 1):
+                if window.is_thinned(beside) and beside not in kept:
+                    with pytest.raises(OutsideWindow):
+                        safety.check_table(NAME, beside, window, allow_gap=True)
+
+
+__all__ = ["KEYS", "RETAIN_STEPS", "THIN_STEPS", "RetainWorld", "ThinWorld"]

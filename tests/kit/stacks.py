@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ class Stack:
     `vault`, `failures`: its buckets; `function`: that captures; `witnessing`: the witness.
 
     `parameters`: of the template, beside those that it cannot do without. `endpoints`: the servers as the function finds them:
-    where that is not AWS, nothing in the template says so. The scene's vault is the stack's from then on.
+    where that is not AWS, nothing in the template says so. `choices`: options of `template`. The scene's vault is the stack's from
+    then on.
     """
 
     def __init__(
@@ -31,22 +32,25 @@ class Stack:
         code: Path,
         parameters: Mapping[str, str] | None = None,
         endpoints: Mapping[str, str] | None = None,
+        choices: Sequence[str] = (),
     ) -> None:
         self.scene = scene
         self.name = f"kept-{uuid.uuid4().hex[:8]}"
         self.vault, self.failures = (f"{self.name}-{word}-{ACCOUNT}-{REGION}" for word in ("vault", "failures"))
         self.function, self.witnessing = f"{self.name}-capture", f"{self.name}-witness"
+        self.retaining = f"{self.name}-retain"
         scene.url = f"s3://{self.vault}/vault"
         scene.create()
         scene.live().enable_stream()
-        self._deploy(scene.live().facts().stream_arn or "", code, parameters or {})
-        for function in (self.function, self.witnessing):
+        self._deploy(scene.live().facts().stream_arn or "", code, parameters or {}, choices)
+        retaining = [self.retaining] if "--retain" in choices else []
+        for function in (self.function, self.witnessing, *retaining):
             self._point(function, {**scene.aws.environment, **(endpoints or {})})
 
-    def _deploy(self, stream: str, code: Path, parameters: Mapping[str, str]) -> None:
+    def _deploy(self, stream: str, code: Path, parameters: Mapping[str, str], choices: Sequence[str]) -> None:
         aws, path = self.scene.aws, self.scene.folder / "stack.yaml"
         aws.client("s3").put_object(Bucket=self.scene.bucket, Key="backstream.zip", Body=code.read_bytes())
-        ran = self.scene.call("template", "cloudformation", self.scene.table, "--stream", stream, "--to", str(path))
+        ran = self.scene.call("template", "cloudformation", self.scene.table, "--stream", stream, "--to", str(path), *choices)
         assert ran.code == 0, ran.err
         given = {"CodeBucket": self.scene.bucket, "CodeKey": "backstream.zip", "Runtime": "python3.11", **parameters}
         deploy = ["cloudformation", "deploy", "--stack-name", self.name, "--template-file", str(path)]
@@ -73,8 +77,14 @@ class Stack:
 
     def witness(self) -> Any:
         """What the deployed witness answers to the event of its schedule."""
-        event = json.dumps({"table": self.scene.table}).encode()
-        answered = self.functions().invoke(FunctionName=self.witnessing, Payload=event)
+        return self._invoke(self.witnessing, {"table": self.scene.table})
+
+    def retain(self) -> Any:
+        """What the deployed retention answers to the event of its schedule."""
+        return self._invoke(self.retaining, {"tables": [self.scene.table]})
+
+    def _invoke(self, function: str, event: Mapping[str, object]) -> Any:
+        answered = self.functions().invoke(FunctionName=function, Payload=json.dumps(event).encode())
         said = answered["Payload"].read().decode()
         assert "FunctionError" not in answered, said
         return json.loads(said)

@@ -18,7 +18,7 @@ from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
 from backstream.vault import catalog_versions
 from backstream.vault.catalog import Catalog
-from backstream.vault.horizon import Horizon
+from backstream.vault.horizon import Horizon, chain
 from kit.clock import ManualClock
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "format-1"
@@ -108,6 +108,32 @@ def test_golden_catalog_with_forgotten_items() -> None:
     assert catalogs.encode(catalog) == body, "what is read is written again as it was"
     with pytest.raises(Damaged, match="says what none does"):
         catalogs.decode(body.replace(b"0f1e2d3c", b"../../.."), NAME)
+
+
+def test_golden_catalog_with_kept_states() -> None:
+    """Format 5: written once single states from before the horizon are kept, or are to be."""
+    body = (GOLDEN.parent / "format-5" / "catalog.json").read_bytes()
+    catalog = catalogs.decode(body, NAME)
+    assert catalog.format == 5
+    assert (catalog.keep, catalog.keep_daily, catalog.keep_monthly) == (90 * 86_400, 365 * 86_400, 2555 * 86_400)
+    assert [each.since for each in catalog.kept_states] == ["2026-10-31T23:59:59Z", "2026-11-24T23:59:59Z", "2026-11-25T23:59:59Z"]
+    assert [each.second for each in chain(catalog.kept_states, 1_795_564_799)] == [1_793_491_199, 1_795_564_799]
+    assert [each.second for each in chain(catalog.kept_states, 1_795_651_199)] == [1_795_651_199]
+    assert chain(catalog.kept_states, 1_795_564_798) == []
+    assert catalogs.encode(catalog) == body, "what is read is written again as it was"
+    without = msgspec.structs.replace(catalog, kept_states=(), keep_daily=None, keep_monthly=None)
+    assert catalogs.format_of(without) == 3, "older versions read it again"
+
+
+@pytest.mark.parametrize(
+    ("number", "field", "value"),
+    [(0, "whole", False), (1, "second", 1_795_651_199), (2, "second", 1_795_651_200), (1, "base", "../x"), (0, "second", -1)],
+)
+def test_kept_states_that_are_none_are_damage(number: int, field: str, value: object) -> None:
+    spoilt = json.loads((GOLDEN.parent / "format-5" / "catalog.json").read_bytes())
+    spoilt["kept_states"][number][field] = value
+    with pytest.raises(Damaged, match="says what none does"):
+        catalogs.decode(json.dumps(spoilt).encode(), NAME)
 
 
 @pytest.mark.parametrize(("second", "base"), [(-1, "state-1"), (10**15, "state-1"), (1, ""), (1, "../x")])

@@ -11,6 +11,7 @@ from backstream.apps import aws_retain
 from backstream.apps.cli.main import call
 from backstream.errors import Failed, UsageError
 from backstream.operations.setup.init import InitOptions, InitReport, init
+from backstream.operations.setup.kept_history import KeepOptions
 from backstream.stores.directory import DirectoryStore
 from backstream.vault import groups
 from backstream.vault.gaps import gaps
@@ -33,7 +34,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def told(stage: Stage, keep: int | None) -> InitReport:
-    return init(stage.store, stage.table, InitOptions(keep=keep))
+    return init(stage.store, stage.table, InitOptions(keep=KeepOptions(keep)))
 
 
 def test_the_catalog_holds_it_and_each_change_is_told(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.retained import RETAIN_STEPS, RetainWorld
+from kit.retained import RETAIN_STEPS, THIN_STEPS, RetainWorld, ThinWorld
 from kit.schedules import Step, drawn, shortest
 
 STEPS = 30
@@ -34,12 +34,24 @@ def claims_hold(first: int, count: int, steps: int, folder: Path) -> None:
     assert removed > count, "hardly anything was removed"
 
 
-def told(seed: int, history: Sequence[Step], folder: Path) -> str:
+def kept_states_hold(first: int, count: int, steps: int, folder: Path) -> None:
+    kept = 0
+    for seed in range(first, first + count):
+        world, history = ThinWorld(seed, folder), drawn(seed, steps, THIN_STEPS)
+        try:
+            world.play([*history, Step("look_at_kept", 0, 1, 2), Step("look", 0, 1, 2)])
+        except AssertionError:
+            raise AssertionError(told(seed, [*history, Step("look_at_kept", 0, 1, 2)], folder, ThinWorld)) from None
+        kept += world.kept
+    assert kept > count // 2, "hardly any state was kept"
+
+
+def told(seed: int, history: Sequence[Step], folder: Path, world: type[RetainWorld] = RetainWorld) -> str:
     """The seed, what is wrong, and the steps that it takes."""
 
     def fails(steps: Sequence[Step]) -> AssertionError | None:
         try:
-            RetainWorld(seed, folder).play(steps)
+            world(seed, folder).play(steps)
         except AssertionError as error:
             return error
         return None
@@ -66,6 +78,23 @@ def test_what_is_claimed_after_a_retention_is_exact(block: int, tmp_path: Path) 
 )
 def test_what_once_was_wrong(seed: int, steps: int, tmp_path: Path) -> None:
     RetainWorld(seed, tmp_path).play(drawn(seed, steps, RETAIN_STEPS))
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_single_states_from_before_the_horizon_are_exact(block: int, tmp_path: Path) -> None:
+    kept_states_hold(7_000_000 + block * BLOCK, BLOCK, 45, tmp_path)
+
+
+def test_what_a_kept_state_is_made_of_counts_only_where_the_catalog_names_it(tmp_path: Path) -> None:
+    """A run died before it published, and a later one took a day's changes for the whole table."""
+    ThinWorld(7_100_099, tmp_path).play([*drawn(7_100_099, 45, THIN_STEPS), Step("look_at_kept", 0, 1, 2)])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("block", range(20))
+def test_single_states_from_before_the_horizon_are_exact_in_two_thousand_histories(block: int, tmp_path: Path) -> None:
+    kept_states_hold(8_000_000 + block * 100, 100, STEPS + block % 20, tmp_path)
 
 
 @pytest.mark.soak

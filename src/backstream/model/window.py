@@ -10,6 +10,7 @@ from functools import cached_property
 import msgspec
 
 from backstream.model import moment
+from backstream.model.counts import counted
 
 AFTER_ALL = 10**11  # a second later than any
 
@@ -118,7 +119,8 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     `starts`: the starts of complete knowledge; `durable`: the second up to which every change has arrived, None if none is proven;
     `gaps`: changes that are missing from the log, oldest first, even if a later base backup makes up for them; `unseen`: a
     description of sources that could not be read and may hold more gaps, or empty; `older`: the adopted objects, which do not
-    belong to the exact period; `horizon`: the second from which history is kept, None if all of it is.
+    belong to the exact period; `horizon`: the second from which history is kept, None if all of it is; `kept`: the single states
+    from before it that can be restored, oldest first: each is known in the second of its `end`, and in no other one.
     """
 
     starts: Sequence[Start]
@@ -128,6 +130,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
     unseen: str = ""
     older: Older | None = None
     horizon: int | None = None
+    kept: Sequence[Start] = ()
 
     @cached_property
     def _obstacles(self) -> _Obstacles:
@@ -140,8 +143,23 @@ class Window(msgspec.Struct, frozen=True, dict=True):
 
     def start(self, at: int) -> Start | None:
         """The latest-starting base that had completed by `at`; None if there is none."""
-        ended = [start for start in self.starts if start.end <= at]
-        return max(ended, key=_lateness, default=None)
+        return max(self._ended(at), key=_lateness, default=None)
+
+    def _ended(self, at: int) -> list[Start]:
+        """Returns the starts that had ended by a second. Before the horizon, only a kept state of that very second counts."""
+        if self.is_thinned(at):
+            return [each for each in self.kept if each.end == at]
+        return [start for start in self.starts if start.end <= at]
+
+    def is_thinned(self, at: int) -> bool:
+        """True for a second before the horizon."""
+        return self.horizon is not None and at < self.horizon
+
+    @property
+    def kept_seconds(self) -> list[int]:
+        """Returns the seconds before the horizon whose states can be restored, oldest first."""
+        kept = [each for each in self.kept if self.is_thinned(each.end)]
+        return [each.end for each in kept if not self._obstacles.between(each.begin, each.end)]
 
     def starts_for(self, at: int) -> list[Start]:
         """Returns all starts that a moment's state may build on with the same gaps in the way, the best first."""
@@ -149,7 +167,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         best = self.start(at) if path is None else path.start
         if best is None:
             return []
-        ended = sorted((start for start in self.starts if start.end <= at), key=_lateness)
+        ended = sorted(self._ended(at), key=_lateness)
         # The changes between an earlier start and the best one are in the log, unless there is a gap.
         as_good = [
             each for each in reversed(ended) if each.begin < best.begin and not self._obstacles.between(each.begin, best.begin - 1)
@@ -162,7 +180,7 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         That is the newest start without a gap behind it, and the log. Otherwise it is an export that reaches over the last gap, on
         top of the exact state at its beginning.
         """
-        return self._path(at, [start for start in self.starts if start.end <= at], at)
+        return self._path(at, self._ended(at), at)
 
     def _path(self, at: int, starts: Sequence[Start], ended: int) -> Path | None:
         """Returns the same as `path`, built on these starts, and on exports whose windows had ended by the second `ended`."""
@@ -256,6 +274,9 @@ class Window(msgspec.Struct, frozen=True, dict=True):
         else:
             known = "none, since changes are missing: " + "; ".join(map(str, self.open_gaps))
         kept = "" if self.horizon is None else f"; history is kept from {moment.iso(self.horizon)}, the horizon"
+        if seconds := self.kept_seconds:
+            span = f", {moment.iso(seconds[0])} to {moment.iso(seconds[-1])}" if seconds[1:] else f", {moment.iso(seconds[0])}"
+            kept += f"; and {counted(len(seconds), 'single state')} before it{span}"
         return f"recovery window: {known}" + ("" if self.older is None else f"; {self.older}") + kept
 
 

@@ -24,12 +24,13 @@ from backstream.ports import ListedObject, ObjectStore
 from backstream.vault import below_markers
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
-from backstream.vault.horizon import Horizon
+from backstream.vault.horizon import Horizon, KeptState, chain
 from backstream.vault.log import segments
 from backstream.vault.log.segments import Codec, SegmentHeader
 
 FORMAT = 1
 COMPLETE = "complete/"
+KEPT_ID = "kept-"  # how the id begins of what was written for a kept state alone
 PLAN = "plan.json"
 MOST_SEGMENTS = 100_000  # of one base backup; each takes memory while it is read
 _NO_PLAN = "Somebody else has put it there. `backfill --fresh` begins another one; those that are complete count as before."
@@ -39,17 +40,25 @@ class BaseKind(enum.StrEnum):
     """The source of a base backup. INCREMENTAL is not a whole table: its changes are in the log, and only its record is here.
 
     STATE is a state that was computed from the vault itself: its lines are the entries that gave each item's state at that second.
+    KEPT is a part of a state from before the horizon: it counts only where the catalog names it, since it may hold only the changes
+    since another one.
     """
 
     SCAN = "scan"
     EXPORT = "export"
     INCREMENTAL = "incremental"
     STATE = "state"
+    KEPT = "kept"
 
     @property
     def is_whole(self) -> bool:
         """True if it holds the whole table, and so has parts of its own."""
         return self is not BaseKind.INCREMENTAL
+
+    @property
+    def is_state(self) -> bool:
+        """True if its lines are entries of any age, computed from the vault."""
+        return self in (BaseKind.STATE, BaseKind.KEPT)
 
     @property
     def was_read(self) -> bool:
@@ -115,15 +124,27 @@ _PART = re.compile(
     r"(?P<segment>\d{5,})-(?P<number>\d{6,})_(?P<count>\d+)_(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)"
     r"(?P<last>\.last)?\.ndjson\.(?P<codec>zst|gz)"
 )
-_COMPLETE = re.compile(r"(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)_(?P<kind>scan|export|incremental|state)_(?P<id>[^/]+)\.json")
+_COMPLETE = re.compile(
+    r"(?P<begin>\d{8}T\d{6}Z)-(?P<end>\d{8}T\d{6}Z)_(?P<kind>scan|export|incremental|state|kept)_(?P<id>[^/]+)\.json"
+)
 
 
 class Bases:
     """The base backups of one table."""
 
-    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD, horizon: Horizon | None = None) -> None:
-        """`horizon`: base backups that began before it do not count, except for its own."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        table: str,
+        codec: Codec = Codec.ZSTD,
+        horizon: Horizon | None = None,
+        kept: Sequence[KeptState] = (),
+    ) -> None:
+        """`horizon`: base backups that began before it do not count, except for its own; `kept`: those of single states before it,
+        each of which counts for its own second alone.
+        """
         self._store = store
+        self._kept = kept
         self._prefix = folder(table) + "base/"
         self._codec = codec
         self._horizon = horizon
@@ -137,6 +158,8 @@ class Bases:
     def counts(self, base: Base) -> bool:
         """True if a complete base backup counts: it is the horizon's own, or began after the horizon."""
         horizon = self._horizon
+        if base.kind is BaseKind.KEPT:
+            return False
         return horizon is None or base.id == horizon.base or base.begin > horizon.second
 
     @property
@@ -155,6 +178,22 @@ class Bases:
         alive = {each.id for each in completed if self.counts(each)}
         begun = {each.id for each in self.plans() if each.began <= self._horizon.second}
         return ({each.id for each in completed} | begun) - alive
+
+    def kept(self, second: int) -> list[Base]:
+        """Returns the base backups that together hold the state that is kept of a second before the horizon, oldest first."""
+        return [_of_state(each) for each in chain(self._kept, second)]
+
+    def own(self) -> Base | None:
+        """Returns the base backup of the state at the horizon; None if there is no horizon."""
+        horizon = self._horizon
+        return None if horizon is None else Base(BaseKind.STATE, horizon.base, horizon.second, horizon.second)
+
+    def every_kept(self) -> list[Base]:
+        """Returns the base backups of all states that are kept from before the horizon, oldest first.
+
+        None of them is in `complete`, unless it is the horizon's own.
+        """
+        return [_of_state(each) for each in self._kept]
 
     def every_record(self) -> list[tuple[str, Base]]:
         """Returns the names of all completion records, with their base backups, also of those that the horizon has passed."""
@@ -308,6 +347,12 @@ class Bases:
         except AlreadyExists:
             return False
         return True
+
+
+def _of_state(kept: KeptState) -> Base:
+    """Returns the base backup of a kept state: one of its own, or one that was the horizon's when it was kept."""
+    kind = BaseKind.KEPT if kept.base.startswith(KEPT_ID) else BaseKind.STATE
+    return Base(kind, kept.base, kept.second, kept.second)
 
 
 def _parse(listed: First) -> Part | None:

@@ -20,9 +20,11 @@ from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.values.schema import KeySchema
 from backstream.ports import ObjectStore, StoredObject
 from backstream.vault import below_markers, catalog_checks, horizon, table_folders
+from backstream.vault.horizon import KeptState
 from backstream.vault.log.segments import Codec
 
-FORMAT = 4  # of a table with items whose changes are discarded
+FORMAT = 5  # of a table of whose older history single states are kept, or are to be kept
+FORGETTING_FORMAT = 4  # of a table with items whose changes are discarded
 HORIZON_FORMAT = 3  # of a table whose history was shortened, or from whose history items were erased
 LIVES_FORMAT = 2  # of a table that was made again
 FIRST_FORMAT = 1  # of a table that was never made again, with its whole history: every version of this tool reads it
@@ -110,7 +112,8 @@ class Catalog(msgspec.Struct, frozen=True):
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None for
     none. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first. `forgotten`: the
     digest of the record of items whose changes are discarded, None if there are none. `requests`: settings of requests, or None.
-    `keep`: the seconds of history that `retain` keeps, or None.
+    `keep`, `keep_daily`, `keep_monthly`: the periods (seconds) of which `retain` keeps all history, the ends of days, and those
+    of months, or None. `kept_states`: the states from before the horizon that can be restored, oldest first.
     """
 
     format: int
@@ -143,6 +146,9 @@ class Catalog(msgspec.Struct, frozen=True):
     forgotten: str | None = None
     requests: RequestSettings | None = None
     keep: int | None = None
+    keep_daily: int | None = None
+    keep_monthly: int | None = None
+    kept_states: tuple[KeptState, ...] = ()
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -169,16 +175,18 @@ def encode(catalog: Catalog) -> bytes:
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
-_UNSET = ("kinesis", "adopted", "ways", "actor_attribute", "bucket_owner", "signing", "horizon", "forgotten", "requests", "keep")
-_USUAL = {**dict.fromkeys(_UNSET), "key_order": KeyOrder.SCHEMA, "former": (), "lives": (), "erasures": ()}
+_ALWAYS = ("base_backup", "failures")  # written even if they are unset
+_USUAL = {each.name: each.default for each in msgspec.structs.fields(Catalog) if not each.required and each.name not in _ALWAYS}
 
 
 def format_of(catalog: Catalog) -> int:
     """Returns its format. Older tools would give back rows of an earlier life, miss what `retain` or `erase` removed, or keep what
-    is to be forgotten.
+    is to be forgotten. They would also remove the states that are kept from before the horizon.
     """
-    if catalog.forgotten is not None:
+    if catalog.kept_states or catalog.keep_daily is not None or catalog.keep_monthly is not None:
         return FORMAT
+    if catalog.forgotten is not None:
+        return FORGETTING_FORMAT
     return HORIZON_FORMAT if catalog.erasures or catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
 
 

@@ -31,7 +31,7 @@ def is_sound(catalog: Catalog) -> bool:
         return False
     if catalog.bucket_owner is not None and not re.fullmatch("[0-9]{12}", catalog.bucket_owner):
         return False
-    if catalog.keep is not None and not (catalog.keep and moment.is_known(catalog.keep)):
+    if not _keeps_soundly(catalog):
         return False
     if not all(ERASURE.fullmatch(each) for each in catalog.erasures):
         return False
@@ -41,6 +41,13 @@ def is_sound(catalog: Catalog) -> bool:
         return False
     complete = catalog.complete_from is None or moment.is_known(catalog.complete_from)
     return complete and horizon.is_sound(catalog.horizon) and all(each.type in KEY_TYPES for each in catalog.key_schema.attributes)
+
+
+def _keeps_soundly(catalog: Catalog) -> bool:
+    periods = (catalog.keep, catalog.keep_daily, catalog.keep_monthly)
+    if not all(each is None or (each and moment.is_known(each)) for each in periods):
+        return False
+    return horizon.are_sound(catalog.kept_states, catalog.horizon)
 
 
 def _times(catalog: Catalog) -> Iterator[str]:

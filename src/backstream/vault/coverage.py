@@ -39,11 +39,18 @@ class RestoreBase(msgspec.Struct, frozen=True):
 
     `floor`: entries before this second do not count; only the base backup, if there is one, does. `ignored`: the seconds of the log
     that do not count, because an export supersedes them, the table was created again since, or they are before the horizon.
+    `earlier`: of a state that is kept from before the horizon, the base backups that it builds on, oldest first.
     """
 
     base: Base | None
     floor: int = fold.BEGINNING
     ignored: Sequence[Ignored] = ()
+    earlier: Sequence[Base] = ()
+
+    @property
+    def bases(self) -> list[Base]:
+        """The base backups whose parts are read, oldest first."""
+        return [] if self.base is None else [*self.earlier, self.base]
 
     @property
     def log_since(self) -> int | None:
@@ -55,7 +62,7 @@ class RestoreBase(msgspec.Struct, frozen=True):
     @property
     def is_state(self) -> bool:
         """True if the base backup holds entries of any age, as `retain` writes it."""
-        return self.base is not None and self.base.kind is bases.BaseKind.STATE
+        return self.base is not None and self.base.kind.is_state
 
     def counts(self, entry: Entry) -> bool:
         """True if an entry of the log counts."""
@@ -148,6 +155,7 @@ class Coverage:
             unseen=unseen,
             older=older,
             horizon=None if horizon is None else horizon.second,
+            kept=[_start(each) for each in self._bases.every_kept()],
         )
         self._read = _Read(window, complete, lost, of_items)
         return window
@@ -176,6 +184,8 @@ class Coverage:
 
         `window`: its sources are not read again.
         """
+        if self._is_thinned(at):
+            return self._kept(at)
         read = self._read_for(window)
         complete, missing = (self._bases.complete(), self.lost()) if read is None else (read.complete, read.lost)
         starts, bridges = self._starts_and_bridges(complete)
@@ -188,6 +198,16 @@ class Coverage:
         ignored += [] if life is None else [FormerLife(life.created, life.stream)]
         found = [_restore_base(start, base_of.get(start.id or ""), ignored) for start in known.starts_for(at)]
         return found or [RestoreBase(None, fold.BEGINNING, ignored)]
+
+    def _is_thinned(self, at: int) -> bool:
+        return self._catalog.horizon is not None and at < self._catalog.horizon.second
+
+    def _kept(self, at: int) -> list[RestoreBase]:
+        """Returns the parts of a state that is kept from before the horizon; nothing of the log counts for it."""
+        bases = self._bases.kept(at)
+        if not bases:
+            return [RestoreBase(None, fold.BEGINNING, self.before_horizon)]
+        return [RestoreBase(bases[-1], fold.BEGINNING, self.before_horizon, bases[:-1])]
 
     @property
     def before_horizon(self) -> list[Ignored]:
@@ -324,14 +344,14 @@ def _is_since(created: int, start: Start) -> bool:
 
 def _start(base: Base) -> Start:
     """Returns the start of knowledge that a base backup is. A state at a second holds all changes of that second."""
-    if base.kind is bases.BaseKind.STATE:
+    if base.kind.is_state:
         return Start(base.end + 1, base.end, base.id)
     return Start(base.begin, base.end, base.id, _exact(base))
 
 
 def _restore_base(start: Start, base: Base | None, ignored: Sequence[Ignored]) -> RestoreBase:
     """Returns the parts that a state with this start is made of."""
-    if base is not None and base.kind is bases.BaseKind.STATE:
+    if base is not None and base.kind.is_state:
         return RestoreBase(base, fold.BEGINNING, [*ignored, BeforeHorizon(base.end)])
     # If the table was empty at `init`, nothing before that counts, because it is of a former life. But clocks may differ.
     return RestoreBase(base, start.begin - (CLOCKS_APART if start.id is None else 0), ignored)

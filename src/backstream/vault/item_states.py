@@ -155,7 +155,7 @@ class _Lookup:
             return list(inventory.parts_of_bases(self._vault.bases, found.generation))
         if base.id in covered or self._earliest() > base.end:
             return []
-        return self._vault.bases.whole(base)
+        return [part for each in self._basis.bases for part in self._vault.bases.whole(each)]
 
 
 def _end(listed: LogListing) -> int:

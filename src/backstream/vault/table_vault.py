@@ -68,7 +68,7 @@ class TableVault:
         self._key_of = wire.KeyReader(catalog.key_schema)
         self.log = ChangeLog(store, catalog.table, catalog.compress)
         self.gaps = Gaps(store, catalog.table)
-        self.bases = Bases(store, catalog.table, catalog.compress, catalog.horizon)
+        self.bases = Bases(store, catalog.table, catalog.compress, catalog.horizon, catalog.kept_states)
         self.compacted = Compacted(store, catalog.table)
         self.drills = Drills(store, catalog.table)
         self.findings = AttributionStore(store, catalog.table)

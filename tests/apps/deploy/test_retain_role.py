@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backstream.apps.deploy import Choices, TemplateFormat, template
+from backstream.apps.deploy.choices import AlarmsPer
 from backstream.errors import UsageError
 from backstream.operations.base.compact import compact
 from backstream.operations.retain import RetainContext, retain
@@ -148,6 +149,17 @@ def test_its_schedule_starts_it_for_all_tables_in_both_languages() -> None:
         assert word in module
     without = template(Choices(tables=["flights"]))
     assert "aws_retain" not in without
+
+
+@pytest.mark.parametrize("per", AlarmsPer)
+def test_an_alarm_rings_if_it_fails_for_a_table(per: AlarmsPer) -> None:
+    parsed = deployed(alarms_per=per)
+    alarm = parsed["Resources"]["RetainErrorsAlarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("Errors", "Sum", 0)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Retain"}}]
+    above = parsed["Resources"].get("BackupAlarm", {"Properties": {"AlarmRule": {"Fn::Sub": "${RetainErrorsAlarm}"}}})
+    assert "${RetainErrorsAlarm}" in above["Properties"]["AlarmRule"]["Fn::Sub"]
+    assert "RetainErrorsAlarm" not in templates.parse(template(Choices(tables=["flights"])))["Resources"]
 
 
 @pytest.mark.parametrize("choices", [{"replica": "copy"}, {"retain_schedule": "now and then"}])

@@ -16,7 +16,7 @@ from backstream.apps.config import Config
 from backstream.apps.verbs.arguments import SEGMENTS, Moment, second_of, seconds_of, url_of
 from backstream.apps.verbs.dumps import held_in
 from backstream.apps.verbs.migrations import export_of, is_export
-from backstream.apps.verbs.periods import checked_period
+from backstream.apps.verbs.periods import Period, kept_seconds, period_of
 from backstream.errors import UsageError
 from backstream.model import request_settings
 from backstream.model.request_settings import RequestSettings
@@ -38,6 +38,7 @@ from backstream.operations.legacy.adopt_legacy import Adopting
 from backstream.operations.legacy.adopt_legacy import adopt as adopt_bucket
 from backstream.operations.setup.identity import Lookup, turn
 from backstream.operations.setup.init import NOWHERE, InitOptions, InitReport, init
+from backstream.operations.setup.kept_history import KeepOptions
 from backstream.operations.setup.settings import refresh
 from backstream.vault.catalog import Layout, settings_of
 from backstream.vault.dumps.held import TableKeys
@@ -69,7 +70,9 @@ class Capturing:
         requests: RequestSettings | None = None,
         forget_encryption: bool = False,
         expected_bucket_owner: str | None = None,
-        keep: str | int | None = None,
+        keep: Period = None,
+        keep_daily: Period = None,
+        keep_monthly: Period = None,
     ) -> InitReport:
         """Prepares the vault for the table; a second call with other options changes them from now on.
 
@@ -78,7 +81,8 @@ class Capturing:
         objects there; `actor_attribute`: the path of the attribute in which items name their last writer, or `none`; `sign`: sign
         the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`; `requests`: what the bucket's policy demands of
         requests; `forget_encryption`: none is asked for any more; `expected_bucket_owner`: the account of the bucket; `keep`: the
-        history that `retain` keeps (`400d`, or seconds), or `none`.
+        history that `retain` keeps (`400d`, or seconds), or `none`; `keep_daily`, `keep_monthly`: the longer periods of which it
+        keeps the ends of days and months.
         """
         config, asked = self._config, requests or request_settings.USUAL
         config.owners.ask(asked.check(), account_of(expected_bucket_owner), forget_encryption=forget_encryption)
@@ -99,7 +103,7 @@ class Capturing:
             actor_attribute,
             owner,
             signing,
-            keep=_kept(config, keep),
+            keep=KeepOptions(kept_seconds(config, keep), period_of(keep_daily), period_of(keep_monthly)),
         )
         words = msgspec.structs.replace(words, requests=asked, forget_encryption=forget_encryption)
         trial = partial(proven_servers.check, config, self._name, words)
@@ -266,8 +270,3 @@ class Capturing:
 
     def _vault(self) -> TableVault:
         return self._config.vault(self._name)
-
-
-def _kept(config: Config, keep: str | int | None) -> int | None:
-    """Returns the seconds of history to keep; 0 for `none`. Raises UsageError or Refused if that cannot be kept."""
-    return None if keep is None else 0 if keep == NOWHERE else checked_period(config, int(seconds_of(keep)))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from backstream.apps.config import Config
-from backstream.apps.verbs.arguments import seconds_of
-from backstream.apps.verbs.periods import checked_period
+from backstream.apps.verbs.periods import Period, checked_period, period_of
 from backstream.errors import Refused, UsageError
 from backstream.model import retention
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.retain import RetainContext, Retention, retain
+from backstream.operations.setup.kept_history import KeepOptions, with_rule
+from backstream.vault.keep_rules import rule_of
 
 
 class Retaining:
@@ -19,28 +20,38 @@ class Retaining:
     _config: Config
     _name: str
 
-    def retain(self, keep: str | int | None = None, *, dry_run: bool = False, progress: Progress | None = None) -> Retention:
+    def retain(
+        self,
+        keep: Period = None,
+        *,
+        keep_daily: Period = None,
+        keep_monthly: Period = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Retention:
         """Keeps the history of the last `keep` (`400d`, or seconds), and removes for good what only older moments need.
 
-        None: what `init --keep` has said, or UsageError; Refused if that is less than `BACKSTREAM_KEEP_AT_LEAST`. Every moment
-        since stays restorable. Safe beside all other work; an interrupted run is completed by the next. A locked version stays
-        until a later run; a history shorter than the bucket's lock raises Refused. `dry_run`: only
-        report what would be removed, and what it costs.
+        `keep_daily`, `keep_monthly`: the longer periods of which the ends of days and months stay restorable; `none` for none.
+        None: what `init` has recorded, or UsageError; Refused if that is less than `BACKSTREAM_KEEP_AT_LEAST`. Every moment since
+        stays restorable. Safe beside all other work; an interrupted run is completed by the next. A locked version stays until a
+        later run; a history shorter than the bucket's lock raises Refused. `dry_run`: only report what would be removed, and its
+        price.
         """
         config = self._config
         vault = config.verified(self._name)
-        wanted = vault.catalog.keep if keep is None else int(seconds_of(keep))
-        if wanted is None:
+        told = KeepOptions(period_of(keep), period_of(keep_daily), period_of(keep_monthly))
+        rule = rule_of(with_rule(vault.catalog, told))
+        if rule is None:
             raise UsageError(
                 f"how much history of {self._name} is to be kept?",
                 hint=f"Write a period, as --keep 400d, or say it once for all runs: `backstream init {self._name} --keep 400d`.",
             )
-        seconds, least = checked_period(config, wanted), retention.least(os.environ)
+        seconds, least = checked_period(config, rule.every), retention.least(os.environ)
         if keep is None and seconds < least:
             raise _too_short(self._name, seconds, least)
         remover = None if dry_run else config.remover
         around = RetainContext(config.clock, remover, config.memory, progress or Silent(), spared=least)
-        return retain(vault, seconds, around)
+        return retain(vault, rule, around)
 
 
 def _too_short(table: str, seconds: int, least: int) -> Refused:

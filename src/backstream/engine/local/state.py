@@ -25,7 +25,7 @@ from backstream.model.clocks import CLOCKS_APART
 from backstream.model.values import object_limits
 from backstream.model.window import Window
 from backstream.ports.engine import PartitionWork, StatePartition, UnreadableSource
-from backstream.vault.bases import Part
+from backstream.vault.bases import Base, Part
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import segments
 from backstream.vault.log.compacted import Set
@@ -115,7 +115,7 @@ class State:
         """Takes the catalog as it is now. Raises OutsideWindow if the moment is before the horizon by now."""
         self._vault = self._vault.anew()
         horizon = self._vault.catalog.horizon
-        if horizon is not None and self._at < horizon.second:
+        if horizon is not None and self._at < horizon.second and not self._vault.bases.kept(self._at):
             raise OutsideWindow(
                 f"{moment.iso(self._at)} is before the horizon: history is kept from {horizon.since} since just now",
                 hint="`retain` has moved the horizon while this moment was read.",
@@ -202,9 +202,9 @@ class State:
         )
 
     def _parts(self) -> Sequence[Part]:
-        base = self._basis.base
-        if base is None:
-            return []
+        return [part for base in self._basis.bases for part in self._parts_of(base)]
+
+    def _parts_of(self, base: Base) -> Sequence[Part]:
         try:
             parts = self._vault.bases.whole(base)
         except Damaged as error:
@@ -267,9 +267,11 @@ class State:
     def read_on(self) -> None:
         """Notes in `names` what came after the moment, too."""
         later_on = self._vault.inventory(since=self._at)
+        horizon = self._vault.bases.own() if self._basis.is_state else None
+        parts = [] if horizon is None or horizon == self._basis.base else map(_of_part, self._vault.bases.parts(horizon.id))
         segments = (_of_segment(each) for each in later_on.segments if each.segment is not None and not self._concerns(each))
         sets = (each for one in later_on.sets if one.since > self._end for each in self._set(one))
-        only_names = (msgspec.structs.replace(each, only_names=True) for each in chain(segments, sets))
+        only_names = (msgspec.structs.replace(each, only_names=True) for each in chain(segments, sets, parts))
         self._of_log = []
         for each in self._held.read(only_names):
             for one, why in each.damaged:

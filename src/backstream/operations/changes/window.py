@@ -66,7 +66,7 @@ def check(vault: TableVault, span: ChangeWindow, window: Window, now: float, *, 
     """
     check_order(span)
     safety.check_past(span.until, now, window)
-    safety.check_kept(span.since, window)
+    safety.check_followed(span.since, window)
     notes = _before_all(vault, span, window, allow_gap=allow_gap)
     gaps = [gap for gap in window.gaps if gap.since <= span.until and gap.until >= span.first]
     if gaps and not allow_gap:

@@ -169,6 +169,8 @@ class _Drill:
         age = self._began - self._at
         if age > RECENT:
             return f"the moment is {in_words(age)} old, and more than {in_words(RECENT)} is too old for that"
+        if self._window.is_thinned(self._at):
+            return "the changes after the moment were removed by `retain`"
         if self._window.start(self._at) is None:
             return "the vault does not know all of its rows"
         try:

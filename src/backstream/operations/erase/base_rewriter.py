@@ -35,10 +35,11 @@ class BaseRewriter:
 
     def run(self) -> None:
         """Writes what has to be written. Raises Damaged if one is being made at this time, or cannot be read."""
-        complete = {each.id: each for each in self._vault.bases.complete() if each.kind.is_whole}
+        bases = self._vault.bases
+        complete = {each.id: each for each in (*bases.complete(), *bases.every_kept()) if each.kind.is_whole}
         self.new_bases = replaced(self._vault)
-        for base in sorted(set(self._vault.bases.ids()) - set(self.new_bases)):
-            parts = self._vault.bases.parts(base)
+        for base in sorted(set(bases.ids()) - set(self.new_bases)):
+            parts = bases.parts(base)
             hits = [self._hits(part) for part in parts]
             if new_id(base, self._erasure) != base and any(hits):
                 self._rewrite(base, parts, complete.get(base))
@@ -89,7 +90,8 @@ class BaseRewriter:
                 last = msgspec.structs.replace(last, id=new[last.id])
             if horizon is not None and horizon.base in new:
                 horizon = msgspec.structs.replace(horizon, base=new[horizon.base])
-            return msgspec.structs.replace(catalog, base_backup=last, horizon=horizon)
+            kept = tuple(msgspec.structs.replace(each, base=new.get(each.base, each.base)) for each in catalog.kept_states)
+            return msgspec.structs.replace(catalog, base_backup=last, horizon=horizon, kept_states=kept)
 
         if self.new_bases:
             catalogs.change(self._vault.store, self._vault.catalog.table, noted)
@@ -100,5 +102,6 @@ def replaced(vault: TableVault) -> dict[str, str]:
     there = set(vault.bases.ids())
     planned = {each for each in there if vault.bases.plan(each) is not None}
     stems = {erased_bases.stem(each) for each in planned}
-    complete = {each.id for each in vault.bases.complete() if erased_bases.stem(each.id) not in stems}
+    known = (*vault.bases.complete(), *vault.bases.every_kept())
+    complete = {each.id for each in known if erased_bases.stem(each.id) not in stems}
     return erased_bases.replaced(there, planned | complete)

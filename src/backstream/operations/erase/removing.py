@@ -28,6 +28,13 @@ class Removing:
             else:
                 self._locks[each.version.name, each.version.version] = each.lock
 
+    def is_locked(self, row: ObjectVersion) -> bool:
+        """True if a version is locked, which is noted."""
+        lock = self._remover.lock_of(row)
+        if lock is not None:
+            self._locks[row.name, row.version] = lock
+        return lock is not None
+
     def clear_markers(self, prefix: str) -> None:
         """Removes the delete markers of objects if a version of theirs was removed and nothing else of them is left."""
         rows = self._store.versions(prefix)

@@ -7,6 +7,7 @@ table, at any depth, also inside text that holds JSON, as a batch in the on-fail
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,8 @@ from backstream.vault.table_vault import TableVault
 ZSTD, SKIPPABLE, GZIP = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\x1f\x8b"
 DEEPEST = 64
 LINES = ("log/", "base/", "compacted/")
+NOTES = "redriven/"  # of batches that have arrived, and of differences that are explained: the name of one, in plain text
+_NOTE = re.compile(rb"[!-z|~]{1,1024}")  # one name: no space, no braces
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -54,6 +57,8 @@ class Search:
             with suppress(Damaged):
                 lines = self._lines(body)
                 return Hit(row, lines) if lines else None
+        if row.name.startswith(f"{self._folder}{NOTES}") and _NOTE.fullmatch(body):
+            return None
         return Hit(row, 0) if self.is_in(body) else None
 
     def _lines(self, body: bytes) -> int:

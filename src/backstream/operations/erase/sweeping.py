@@ -112,11 +112,15 @@ class ErasureSweep:
         """Writes a record anew without the subject, and removes the version that names it."""
         row, store = hit.row, self._vault.store
         try:
+            if row.name.startswith(f"{self._folder}compacted/gaps/"):
+                if self._removing.is_locked(row):  # a second version over it would count as damage
+                    return
+                self._vault.gaps.write_index_anew(row, self._without_subject)
+                self._removing.remove([row])
+                return
             stored = store.get(row.name, row.version)
             if row.name.startswith(f"{self._folder}gaps/"):
                 self._rewrite_gap(stored.body)
-            elif row.name.startswith(f"{self._folder}compacted/"):
-                raise Damaged("it is an index of gaps, which is written once")
             elif row.latest:
                 body = Redactor(Search(self._vault, self._subject), self._subject).body(stored.body)
                 said = {name: text for name, text in stored.info.metadata.items() if name != "signature"}
@@ -129,13 +133,24 @@ class ErasureSweep:
         self._removing.remove([row])
 
     def _rewrite_gap(self, body: bytes) -> None:
-        """Records a gap anew without the subject's rows. The gap of an erased item goes with the item."""
-        gap = msgspec.json.decode(body, type=Gap)
-        if gap.key is not None or gap.differing is None:
-            return
+        """Records a gap anew without the subject's rows."""
+        after = self._without_subject(msgspec.json.decode(body, type=Gap))
+        if after is not None:
+            self._vault.gaps.record(after)
+
+    def _without_subject(self, gap: Gap) -> Gap | None:
+        """Returns a gap without the subject's rows; None if nothing is left: the gap of an erased item goes with the item."""
+        if gap.key is not None:
+            return gap if self._subject.until(gap.key.encode()) == NEVER else None
+        if gap.differing is None:
+            return gap
         rows = tuple(each for each in gap.differing if self._subject.until(each.key.encode()) == NEVER)
-        if rows:
-            self._vault.gaps.record(msgspec.structs.replace(gap, differing=rows))
+        if not rows:
+            return None
+        after = msgspec.structs.replace(gap, differing=rows)
+        if after != gap and self._vault.gaps.has_arrived(gap.evidence):
+            self._vault.gaps.arrived(after.evidence)  # what explained the rows explains fewer of them, too
+        return after
 
 
 class _Needed:

@@ -54,6 +54,9 @@ def _newest(vault: TableVault, now: float) -> Iterator[tuple[str, ObjectVersion]
         yield from _of_name(vault, "compacted", vault.compacted.part_names(one)[0])
     for record in sorted(below_markers.firsts(store, f"{own}base/complete/"), key=lambda each: each.modified)[-1:]:
         yield from _of_name(vault, "base backups", record.name)
+    for part in ("gaps", "drills", "erasures"):
+        rows = (row for row in store.versions(f"{own}{part}/") if not row.marker)
+        yield from ((part, row) for row in [max(rows, key=lambda each: each.modified, default=None)] if row is not None)
 
 
 def _of_name(vault: TableVault, part: str, name: str) -> Iterator[tuple[str, ObjectVersion]]:

@@ -22,20 +22,34 @@ LIMITS = (
 
 
 def check_past(at: int, now: float, window: Window) -> None:
-    """Raises OutsideWindow for a moment in the future, and for one before the horizon: neither can be restored."""
+    """Raises OutsideWindow for a moment in the future, and for one before the horizon that was not kept."""
     if at > now:
         raise OutsideWindow(f"{moment.iso(at)} is in the future (now: {moment.iso(now)})", hint=str(window))
     check_kept(at, window)
 
 
 def check_kept(at: int, window: Window) -> None:
-    """Raises OutsideWindow for a moment before the horizon."""
-    if window.horizon is not None and at < window.horizon:
-        raise OutsideWindow(
-            f"{moment.iso(at)} is before the horizon: history is kept from {moment.iso(window.horizon)}, and `retain` has removed "
-            "what was before",
-            hint=str(window),
-        )
+    """Raises OutsideWindow for a moment before the horizon, except for one whose state was kept."""
+    if window.is_thinned(at) and window.start(at) is None:
+        _refuse_thinned(at, window)
+
+
+def check_followed(since: int, window: Window) -> None:
+    """Raises OutsideWindow for a moment before the horizon: the changes after it were removed, even if its state was kept."""
+    if window.is_thinned(since):
+        _refuse_thinned(since, window)
+
+
+def _refuse_thinned(at: int, window: Window) -> NoReturn:
+    kept = [*window.kept_seconds, *([] if window.horizon is None else [window.horizon])]
+    before = max((each for each in kept if each < at), default=None)
+    after = min((each for each in kept if each > at), default=None)
+    nearest = " and ".join(moment.iso(each) for each in (before, after) if each is not None)
+    raise OutsideWindow(
+        f"{moment.iso(at)} is before the horizon: history is kept from {moment.iso(kept[-1])}, and `retain` has removed "
+        + (f"what was before, except for single states; the nearest kept moments are {nearest}" if kept[1:] else "what was before"),
+        hint=str(window),
+    )
 
 
 def check_table(table: str, at: int, window: Window, *, allow_gap: bool) -> list[str]:

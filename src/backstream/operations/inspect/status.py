@@ -10,7 +10,7 @@ from backstream.model import moment, prices
 from backstream.model.objectives import Objectives, in_words
 from backstream.model.prices import Cost
 from backstream.model.window import KnownGap, Window
-from backstream.operations.inspect import safety
+from backstream.operations.inspect import kept_shown, safety
 from backstream.operations.inspect.check import Finding, records
 from backstream.operations.inspect.locks import LockShown
 from backstream.operations.inspect.readers import readers_at_work
@@ -42,7 +42,8 @@ class Status(msgspec.Struct, frozen=True):
     `watermark`: the last proof that everything up to a second is in the vault; `unproven`: why there is no such proof for a
     function's later changes; `readers`: the present readers of the stream. `horizon`: the second from which `retain` keeps history;
     None if all of it is kept. `dollars_a_month`: an estimate, see `prices.monthly`.
-    `locks`: in a bucket with Object Lock, until when each part is locked.
+    `locks`: in a bucket with Object Lock, until when each part is locked. `keep`: the rule of `retain`; `kept_states`: the moments
+    before the horizon that can be restored all the same; `erasures`: the last of them.
     """
 
     table: str
@@ -78,6 +79,9 @@ class Status(msgspec.Struct, frozen=True):
     horizon: str | None = None
     dollars_a_month: float | None = None
     locks: list[LockShown] = []
+    keep: kept_shown.RuleShown | None = None
+    kept_states: list[str] = []
+    erasures: list[kept_shown.ErasureShown] = []
 
 
 class WatermarkShown(msgspec.Struct, frozen=True):
@@ -195,6 +199,9 @@ def _status(vault: TableVault, now: float, objectives: Objectives) -> Status:
         readers=readers_at_work(vault, log.listed, now),
         dollars_a_month=_monthly(catalog, changes, log_bytes, per_segment, window),
         horizon=None if catalog.horizon is None else catalog.horizon.since,
+        keep=kept_shown.rule(catalog),
+        kept_states=kept_shown.states(window),
+        erasures=kept_shown.erasures(vault),
     )
 
 

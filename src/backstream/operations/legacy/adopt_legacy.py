@@ -17,7 +17,7 @@ from backstream.model.tables.naming import Naming
 from backstream.model.tables.settings import TableSettings
 from backstream.model.values.schema import KeySchema
 from backstream.operations.legacy.import_legacy import folder_of, take_in
-from backstream.operations.setup import settings
+from backstream.operations.setup import kept_history, settings
 from backstream.operations.setup.init import (
     InitOptions,
     InitReport,
@@ -153,7 +153,7 @@ def _with_adopted(catalog: Catalog, found: LegacyContents, until: int, folder: s
 def _in_words(catalog: Catalog, words: InitOptions, found: LegacyContents, *, new: bool) -> Catalog:
     """Returns the catalog with the requested options; for a new table the other options are as found."""
     as_found = words.naming in (None, found.style.naming)
-    return msgspec.structs.replace(
+    wanted = msgspec.structs.replace(
         catalog,
         layout=words.layout or catalog.layout,
         naming=words.naming or (found.style.naming if new else catalog.naming),
@@ -161,8 +161,8 @@ def _in_words(catalog: Catalog, words: InitOptions, found: LegacyContents, *, ne
         tenant_attribute=words.tenant_attribute or (found.tenant if new else catalog.tenant_attribute),
         compress=words.compress or catalog.compress,
         actor_attribute=actor_attribute(words, catalog.actor_attribute),
-        keep=words.keep_from(catalog.keep),
     )
+    return kept_history.with_rule(wanted, words.keep)
 
 
 def _arrived(known: Catalog, now: Catalog) -> list[str]:

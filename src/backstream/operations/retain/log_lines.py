@@ -15,6 +15,7 @@ from backstream.errors import Damaged, MissingObject, Refused
 from backstream.model.changes.entry import Entry, states
 from backstream.operations.bulk.line_object import LineObject, of_segment, of_set
 from backstream.operations.bulk.progress import Progress
+from backstream.vault.bases import Part
 from backstream.vault.log import segments
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
@@ -44,8 +45,19 @@ class LogLines:
         """Yields the entries of all base backups that began after the horizon, complete or not."""
         bases, horizon = self._vault.bases, self._vault.catalog.horizon
         passed = bases.passed() | ({horizon.base} if horizon is not None else set())
-        parts = (part for base in bases.ids() if base not in passed for part in bases.parts(base))
-        yield from self._each(LineObject(part.name, part.size, partial(bases.claim_and_body, part)) for part in parts)
+        yield from self._each_part(part for base in bases.ids() if base not in passed for part in bases.parts(base))
+
+    def of_kept_states(self) -> Iterator[list[Entry]]:
+        """Yields the entries of the states that are kept from before the horizon. Raises Refused if one is not whole."""
+        try:
+            parts = [part for base in self._vault.bases.every_kept() for part in self._vault.bases.whole(base)]
+        except (Damaged, MissingObject) as error:
+            raise _refused("a kept state", error.message) from error
+        yield from self._each_part(iter(parts))
+
+    def _each_part(self, parts: Iterator[Part]) -> Iterator[list[Entry]]:
+        read = self._vault.bases.claim_and_body
+        yield from self._each(LineObject(part.name, part.size, partial(read, part)) for part in parts)
 
     def of_set(self, one: Set) -> Iterator[LineObject]:
         """Yields a set's objects."""

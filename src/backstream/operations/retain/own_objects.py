@@ -12,7 +12,7 @@ from backstream.operations.retain.shortening import LINKED_DAYS
 from backstream.operations.retain.sweep import Doomed, whole
 from backstream.ports import ObjectVersion
 from backstream.vault import below_markers
-from backstream.vault.bases import PLAN, BaseKind
+from backstream.vault.bases import KEPT_ID, PLAN, BaseKind
 from backstream.vault.catalog import folder
 from backstream.vault.log import chains
 from backstream.vault.log.compacted import Generation
@@ -78,9 +78,11 @@ def bases(vault: TableVault, horizon: int, now: float) -> Iterator[Doomed]:
     records: dict[str, list[str]] = {}
     for record, base in vault.bases.every_record():
         records.setdefault(base.id, []).append(record)
-    for each in sorted(vault.bases.passed()):
+    kept = {each.id for each in vault.bases.every_kept()}
+    for each in sorted(vault.bases.passed() - kept):
         objects = [row for _, rows in _names(vault, f"base/{each}/") for row in rows]
-        if each in records or _is_given_up(vault, each, objects, horizon, now):
+        complete = each in records and not each.startswith(KEPT_ID)  # of a kept state: another run may just be about to publish it
+        if complete or _is_given_up(vault, each, objects, horizon, now):
             of_records = [row for record in records.get(each, ()) for row in vault.store.versions_of(record)]
             parts = [row for row in objects if _is_body_of_part(row)]
             yield Doomed(parts, [*(row for row in objects if not _is_body_of_part(row)), *of_records])

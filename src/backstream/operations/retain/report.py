@@ -32,7 +32,8 @@ class Retention(msgspec.Struct, frozen=True):
     `removed_bytes`: of everything that was removed, delete markers included; `kept_bytes`: of everything that stays;
     `dollars_per_month`: what the removed bytes cost in S3 Standard. `removed`: the same by kind. `locked_versions`: versions that
     Object Lock still keeps, the last of them until `locked_until` (None if none has a date); a later run removes them. `notes`:
-    what to know besides. `left`: objects that stay because they cannot be read.
+    what to know besides. `left`: objects that stay because they cannot be read. `kept_states`: the moments before the horizon that
+    can be restored all the same, ISO 8601.
     """
 
     table: str
@@ -48,6 +49,7 @@ class Retention(msgspec.Struct, frozen=True):
     notes: Sequence[str] = ()
     seconds: float = 0.0
     left: Sequence[LeftObject] = ()
+    kept_states: Sequence[str] = ()
 
 
 def dollars(size: int) -> float:

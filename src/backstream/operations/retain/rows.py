@@ -7,6 +7,7 @@ before the horizon names it, or it was superseded before the horizon. The versio
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Self
@@ -28,9 +29,11 @@ HELD = 10_000  # listed versions of one object that are written at a time
 class RowNames:
     """The row versions that lines name, with whether the line counts from the horizon on, and the listing of all that exist."""
 
-    def __init__(self, vault: TableVault, horizon: int, buffer: int) -> None:
+    def __init__(self, vault: TableVault, horizon: int, buffer: int, planned: Sequence[int] = ()) -> None:
+        """`planned`: seconds whose states a dry run takes to be kept, oldest first: the last version up to each of them stays."""
         self._vault = vault
         self._horizon = horizon
+        self._planned = planned
         self._named = Pairs(PARTITIONS, buffer=buffer)
         self._listed = Pairs(PARTITIONS, buffer=buffer)
         self.any = False
@@ -55,7 +58,10 @@ class RowNames:
     def _note(self, entry: Entry, *, counts: bool) -> None:
         if entry.place is not None:
             self.any = True
-            self._named.add(entry.place.name.encode(), msgspec.msgpack.encode((entry.place.version, counts)))
+            period = -1 if counts else bisect_left(self._planned, entry.seconds)
+            period = -1 if period == len(self._planned) else period
+            named = _Named(entry.place.version, counts, period, entry.micros, entry.removed)
+            self._named.add(entry.place.name.encode(), msgspec.msgpack.encode(named))
 
     def superfluous(self) -> Iterator[Doomed]:
         """Yields what goes of each object. Call it once every line has been noted."""
@@ -71,10 +77,16 @@ class RowNames:
 
     def _partition(self, number: int) -> Iterator[Doomed]:
         named = dict[bytes, dict[str, bool]]()
+        last = dict[tuple[bytes, int], _Named]()
         for name, value in self._named.read(number):
-            version, counts = _claims.decode(value)
+            one = _claims.decode(value)
             known = named.setdefault(name, {})
-            known[version] = known.get(version, False) or counts
+            known[one.version] = known.get(one.version, False) or one.counts
+            if one.period >= 0 and one.micros >= last.get((name, one.period), one).micros:
+                last[name, one.period] = one
+        for (name, period), one in last.items():
+            # Of a whole state, as the first one is, deletes are left out.
+            named[name][one.version] |= bool(period or self._vault.catalog.kept_states or not one.removed)
         there = dict[bytes, list[ObjectVersion]]()
         for name, value in self._listed.read(number):
             if name in named:  # an object that no line names is not ours to remove
@@ -114,5 +126,19 @@ def folders(vault: TableVault) -> list[str]:
     return [own] if folder.startswith(own) else [folder] if own.startswith(folder) else [own, folder]
 
 
-_claims = msgspec.msgpack.Decoder(tuple[str, bool])
+class _Named(msgspec.Struct, frozen=True, array_like=True):
+    """A version that a line names.
+
+    `counts`: True if that line counts from the horizon on; else `period` is the number of the planned state that it may be needed
+    for, -1 for none.
+    """
+
+    version: str
+    counts: bool
+    period: int
+    micros: int
+    removed: bool
+
+
+_claims = msgspec.msgpack.Decoder(_Named)
 _versions = msgspec.msgpack.Decoder(list[ObjectVersion])

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from backstream.engine.local.memory import Memory
-from backstream.errors import Refused, UsageError
+from backstream.errors import Refused
 from backstream.model import moment
+from backstream.model.counts import counted
+from backstream.model.keep_rule import KeepRule
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.inspect import lost_changes
 from backstream.operations.retain import choosing, own_objects, state
 from backstream.operations.retain.log_lines import LogLines
+from backstream.operations.retain.publishing import with_horizon
 from backstream.operations.retain.report import LeftObject, Retention, dollars
 from backstream.operations.retain.rows import RowNames
 from backstream.operations.retain.shortening import shorten
 from backstream.operations.retain.sweep import Doomed, RetentionSweep
+from backstream.operations.retain.thinning import Thinning
 from backstream.ports import Clock, TableState, VersionRemover
 from backstream.vault import catalog as catalogs
 from backstream.vault import horizon as horizons
 from backstream.vault.bases import Base, BaseKind
-from backstream.vault.catalog import Catalog, folder
-from backstream.vault.horizon import Horizon
+from backstream.vault.catalog import folder
 from backstream.vault.log import inventory
 from backstream.vault.log.generation import Generation
 from backstream.vault.log.inventory import Inventory
@@ -42,53 +45,85 @@ class RetainContext(msgspec.Struct, frozen=True):
     spared: int = 0
 
 
-def retain(vault: TableVault, keep: int, around: RetainContext) -> Retention:
+def retain(vault: TableVault, keep: int | KeepRule, around: RetainContext) -> Retention:
     """Keeps the history of at least the last `keep` seconds, and removes what only older moments need.
 
-    Safe beside writers, readers, compactions and another retention; an interrupted one is completed by the next. Raises Refused
-    before anything is written or removed if a claimed moment would be lost, or if the state at the horizon is not certain. If a
-    part of the log cannot be read, it does so before any row version is removed.
+    `keep`: a rule, by which single states of older times stay, too; seconds are a rule without such states. Safe beside writers,
+    readers, compactions and another retention; an interrupted one is completed by the next. Raises Refused before anything is
+    written or removed if a claimed moment would be lost, or if the state at the horizon is not certain. If a part of the log cannot
+    be read, it does so before any row version is removed.
     """
-    if keep < 1:
-        raise UsageError(f"a vault cannot keep {keep} seconds of history", hint="Write a period, as --keep 400d.")
-    return _Retention(vault, keep, around).run()
+    rule = keep if isinstance(keep, KeepRule) else KeepRule(keep)
+    return _Retention(vault, rule.check(), around).run()
 
 
 class _Retention:
-    def __init__(self, vault: TableVault, keep: int, around: RetainContext) -> None:
+    def __init__(self, vault: TableVault, rule: KeepRule, around: RetainContext) -> None:
         self._vault = vault
-        self._keep = keep
+        self._rule = rule
         self._around = around
         self._began = around.clock.now()
         self._dry = around.remover is None
         self._sweep = RetentionSweep(around.remover)
         self._notes: list[str] = []
         self._left: list[LeftObject] = []
+        self._kept_seconds: Sequence[int] = ()
+        self._thinning = Thinning(vault, rule, self._began, self._check_state, around.progress)
 
     def run(self) -> Retention:
         before = self._size()
+        if self._is_ahead():
+            return self._report(None, before)
+        self._thin()
         horizon = self._choose()
         if horizon is None:
             return self._report(None, before)
-        with RowNames(self._vault, horizon, self._around.memory.buffer // 4) as rows:
+        planned = self._kept_seconds if self._dry else ()
+        with RowNames(self._vault, horizon, self._around.memory.buffer // 4, planned) as rows:
             self._note_state(horizon, rows)
             vault = self._published(horizon)
             self._remove_rows(vault, horizon, rows)
             self._remove_own(vault, horizon)
             return self._report(horizon, before, rows.bytes)
 
+    def _is_ahead(self) -> bool:
+        """True if the catalog ends history later than was asked for, and later than its word alone may."""
+        known = self._vault.catalog.horizon
+        if known is None or known.second <= max(self._wanted, self._began - self._around.spared):
+            return False
+        self._notes.append(
+            f"nothing is removed: the catalog says that history is kept from {known.since}, which is later than was asked for. "
+            "If that is right, give --keep a shorter period"
+        )
+        return True
+
+    # --- single states from before the horizon ---
+
+    def _thin(self) -> None:
+        """Keeps the states that the rule demands, and gives up the others. A dry run only counts them."""
+        until, oldest = self._wanted, self._oldest()
+        if self._dry:
+            known = [each.second for each in self._vault.catalog.kept_states]
+            more = self._thinning.planned(until, oldest)
+            self._kept_seconds = self._rule.staying([*known, *more], int(self._began))
+            if more:
+                self._notes.append(f"{counted(len(more), 'more state')} would be kept: their size is not counted here")
+            return
+        if self._rule.thins or self._vault.catalog.kept_states:
+            self._vault = self._thinning.run(until, oldest)
+        self._notes += self._thinning.notes
+        self._kept_seconds = [each.second for each in self._vault.catalog.kept_states]
+
+    @property
+    def _wanted(self) -> int:
+        return self._rule.horizon(choosing.wanted(self._began, self._rule.every))
+
     # --- the horizon ---
 
     def _choose(self) -> int | None:
-        """Returns the second of the horizon, the current one if it stays; None if there is none, or if nothing goes up to it."""
+        """Returns the second of the horizon, the current one if it stays; None if there is none."""
         window, known = self._vault.window(self._began), self._vault.catalog.horizon
-        wanted = choosing.wanted(self._began, self._keep)
-        if known is not None and known.second > max(wanted, self._began - self._around.spared):
-            self._notes.append(
-                f"nothing is removed: the catalog says that history is kept from {known.since}, which is later than was asked for. "
-                "If that is right, give --keep a shorter period"
-            )
-            return None
+        wanted = self._wanted
         found = choosing.choose(window, wanted, oldest=self._oldest())
         if found is None or (known is not None and found <= known.second):
             if known is None:
@@ -111,7 +146,7 @@ class _Retention:
         with self._vault.engine.state(self._vault, horizon, self._around.progress.advance) as found:
             known = self._vault.catalog.horizon
             if known is None or known.second < horizon:
-                self._check_state(found)
+                self._check_state(self._vault, found)
             if self._dry or self._base(horizon) is not None:
                 for partition in found:
                     for entry in state.entries_at(partition, horizon):
@@ -120,9 +155,9 @@ class _Retention:
             else:
                 self._ready = state.write(self._vault, horizon, found, rows.keep)
 
-    def _check_state(self, found: TableState) -> None:
+    def _check_state(self, vault: TableVault, found: TableState) -> None:
         unsure = [f"{each.name}: {each.why}" for each in found.unreadable]
-        lost = list(found.broken(self._vault.window(self._began), self._began))
+        lost = list(found.broken(vault.window(self._began), self._began))
         if unsure or lost:
             raise Refused(
                 "the state at the horizon is not certain, so nothing was removed: "
@@ -140,11 +175,11 @@ class _Retention:
         vault, catalog = self._vault, self._vault.catalog
         if self._dry:
             base = "" if self._ready is None else self._ready.id
-            return vault.with_catalog(_with_horizon(catalog, horizons.at(second, base or "none yet")))
+            return vault.with_catalog(with_horizon(catalog, horizons.at(second, base or "none yet")))
         if self._ready is None:
             raise AssertionError  # it was written just now
         new = horizons.at(second, self._ready.id)
-        return vault.with_catalog(catalogs.change(vault.store, catalog.table, lambda found: _with_horizon(found, new)))
+        return vault.with_catalog(catalogs.change(vault.store, catalog.table, lambda found: with_horizon(found, new)))
 
     # --- what goes ---
 
@@ -154,6 +189,9 @@ class _Retention:
         for entries in lines.of_log(found):
             rows.of_log(entries)
         for entries in lines.of_later_bases():
+            for entry in entries:
+                rows.keep(entry)
+        for entries in lines.of_kept_states():
             for entry in entries:
                 rows.keep(entry)
         self._removing("row versions", rows.superfluous())
@@ -216,15 +254,5 @@ class _Retention:
             notes=self._notes,
             left=self._left,
             seconds=round(self._around.clock.now() - self._began, 3),
+            kept_states=[moment.iso(each) for each in self._kept_seconds],
         )
-
-
-def _with_horizon(catalog: Catalog, horizon: Horizon) -> Catalog:
-    """Returns the catalog with this horizon; the same one if it has a later one already."""
-    if catalog.horizon is not None and catalog.horizon.second >= horizon.second:
-        return catalog
-    last = catalog.base_backup
-    passed = last is not None and moment.parse_iso_micros(last.began) // 1_000_000 <= horizon.second
-    return msgspec.structs.replace(
-        catalog, horizon=horizon, complete_from=None, base_backup=None if passed else catalog.base_backup
-    )

@@ -17,8 +17,9 @@ from backstream.model.sealing import Signing
 from backstream.model.tables import naming
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.model.tables.settings import TableSettings
-from backstream.operations.setup import settings
+from backstream.operations.setup import kept_history, settings
 from backstream.operations.setup.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
+from backstream.operations.setup.kept_history import KeepOptions
 from backstream.operations.setup.legacy_contents import LegacyContents
 from backstream.operations.setup.remade_kinesis import is_remade, label_at, record_remade
 from backstream.operations.setup.sources import check_destination
@@ -42,8 +43,7 @@ class InitOptions(msgspec.Struct, frozen=True):
     `failures`: a bucket, or `NOWHERE`; `kinesis`: take the table's changes from this Kinesis stream, not from the table's own;
     `actor_attribute`: the path of the attribute in which items name their last writer, or `NOWHERE`; `bucket_owner`: the account
     that the vault's bucket belongs to. `signing`: sign with this key. `requests`: settings of requests to the bucket, over what is
-    recorded; `forget_encryption`: nothing of an encryption is recorded any more. `keep`: the seconds of history that `retain`
-    keeps; 0: not told any more.
+    recorded; `forget_encryption`: nothing of an encryption is recorded any more. `keep`: the history that `retain` keeps.
     """
 
     layout: Layout | None = None
@@ -58,11 +58,7 @@ class InitOptions(msgspec.Struct, frozen=True):
     signing: Signing | None = None
     requests: RequestSettings = request_settings.USUAL
     forget_encryption: bool = False
-    keep: int | None = None
-
-    def keep_from(self, known: int | None) -> int | None:
-        """Returns the seconds of history to keep from now on."""
-        return known if self.keep is None else (self.keep or None)
+    keep: KeepOptions = KeepOptions()
 
 
 class InitReport(msgspec.Struct, frozen=True):
@@ -207,8 +203,8 @@ def _first(store: ObjectStore, table: Table, facts: TableFacts, words: InitOptio
         bucket_owner=words.bucket_owner,
         signing=words.signing,
         requests=_requests(words, None),
-        keep=words.keep_from(None),
     )
+    catalog = kept_history.with_rule(catalog, words.keep)
     catalogs.save(store, catalog, None)
     advice = [*([FORMER] if former else []), *_advice(catalog, seen)]
     return InitReport(catalog, created=True, changes=[], unseen=settings.unseen(seen), advice=advice, needs_backfill=not empty)
@@ -229,8 +225,8 @@ def _again(
         bucket_owner=words.bucket_owner or known.bucket_owner,
         signing=_signing(words, known),
         requests=_requests(words, known.requests),
-        keep=words.keep_from(known.keep),
     )
+    wanted = kept_history.with_rule(wanted, words.keep)
     if words.kinesis is not None and words.kinesis != known.kinesis:
         wanted, remade = _from_kinesis(store, table, wanted, words.kinesis)
         turns = [*turns, *remade]
@@ -328,22 +324,13 @@ def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
     if known.actor_attribute != wanted.actor_attribute:
         now, before = wanted.actor_attribute or "none", known.actor_attribute or "none"
         changed.append(f"actor attribute: {now} (was: {before}); history reads it in all changes, earlier ones too")
-    if known.keep != wanted.keep:
-        now, before = (duration_of(each.keep) or "all" for each in (wanted, known))
-        changed.append(f"history that `retain` keeps: {now} (was: {before})")
+    changed += kept_history.changes(known, wanted)
     if known.bucket_owner != wanted.bucket_owner:
         changed.append(f"the bucket has to be of account {wanted.bucket_owner} (was: {known.bucket_owner or 'not recorded'})")
     if known.requests != wanted.requests:
         asked = (wanted.requests or request_settings.USUAL).described()
         changed.append(f"requests to the bucket: {', '.join(asked) or 'without settings of their own'}")
     return changed
-
-
-def duration_of(seconds: int | None) -> str:
-    """Returns a period as it is written: `400d`; empty for None."""
-    if seconds is None:
-        return ""
-    return f"{seconds}s" if seconds % 86_400 else f"{seconds // 86_400}d"
 
 
 def check_actor_attribute(words: InitOptions) -> None:

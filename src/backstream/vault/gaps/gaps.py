@@ -17,7 +17,7 @@ import msgspec
 
 from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.model.values.decoding import UNDECODABLE, reason
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, ObjectVersion
 from backstream.vault import below_markers
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
@@ -204,6 +204,10 @@ class Gaps:
         with ThreadPoolExecutor(READERS, thread_name_prefix="hider") as pool:
             list(pool.map(self._store.delete, [each.name for each in records if not each.markers]))
         return len(records)
+
+    def write_index_anew(self, row: ObjectVersion, changed: Callable[[Gap], Gap | None]) -> None:
+        """Writes a version of an index anew: see `GapIndexes.write_anew`."""
+        self._indexes.write_anew(row, changed)
 
     def recent_records(self) -> Iterator[First]:
         """Yields the records since the newest index, including hidden ones; all of them where there is no index."""

@@ -9,14 +9,14 @@ that index's number. So a reader needs the newest index, and what is recorded si
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from backstream.errors import AlreadyExists, Damaged
 from backstream.model.values import object_limits
 from backstream.model.values.decoding import UNDECODABLE, reason
-from backstream.ports import ObjectStore
+from backstream.ports import ObjectStore, ObjectVersion
 from backstream.vault import below_markers, decompression
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
@@ -88,12 +88,27 @@ class GapIndexes:
 
     def write(self, index: GapIndex) -> bool:
         """Puts it in force. Returns False, and writes nothing, if there is one with that number."""
-        body = Codec.ZSTD.compress(msgspec.json.encode(index))
         try:
-            version = self._store.put(self._name(index.number), body, {"format": str(FORMAT)}, if_absent=True)
+            version = self._store.put(self._name(index.number), _encoded(index), {"format": str(FORMAT)}, if_absent=True)
         except AlreadyExists:
             return False
         return self._records()[index.number].version == version
+
+    def write_anew(self, row: ObjectVersion, changed: Callable[[Gap], Gap | None]) -> None:
+        """Writes a version of an index anew, on top of it, with each gap as `changed` returns it; None leaves the gap out.
+
+        The new version counts once the old one is removed. Raises Damaged if the old one cannot be read.
+        """
+        match = _NAME.fullmatch(row.name, len(self._prefix))
+        if match is None:
+            raise Damaged(f"{row.name} is no index of gaps")
+        found = _decoded(row.name, int(match[1]), self._store.get(row.name, row.version).body)
+        standing, closed = (
+            [FoldedGap(gap, one.records) for one in each if (gap := changed(one.gap)) is not None]
+            for each in (found.standing, found.closed)
+        )
+        self._store.put(row.name, _encoded(GapIndex(found.number, standing, closed)), {"format": str(FORMAT)})
+        self._read.clear()
 
     def _records(self) -> dict[int, First]:
         found: dict[int, First] = {}
@@ -113,6 +128,10 @@ class GapIndexes:
         if (name, record.version) not in self._read:
             self._read[name, record.version] = _decoded(name, number, below_markers.pinned(self._store, record).body)
         return self._read[name, record.version]
+
+
+def _encoded(index: GapIndex) -> bytes:
+    return Codec.ZSTD.compress(msgspec.json.encode(index))
 
 
 def _decoded(name: str, number: int, body: bytes) -> GapIndex:

@@ -23,6 +23,7 @@ from backstream.model.counts import counted
 from backstream.model.objectives import in_words
 from backstream.model.values.visible import visible_json
 from backstream.operations.inspect.history import ItemVersion
+from backstream.operations.inspect.kept_shown import ErasureShown, RuleShown
 from backstream.operations.inspect.locks import LockShown
 from backstream.operations.inspect.readers import too_many
 from backstream.operations.inspect.status import OlderShown, Status
@@ -177,7 +178,10 @@ def _show_status(each: Status) -> None:
             ("proven to", _proven(each)),
             *(("UNPROVEN", why) for why in each.unproven),
             *(("READERS", crowded) for crowded in [too_many(each.readers)] if crowded),
+            *(("retention", _rule(rule)) for rule in [each.keep] if rule is not None),
             *(("history kept from", horizon) for horizon in [each.horizon] if horizon),
+            *(("single state", moment) for moment in each.kept_states),
+            *(("erased", _erased(one)) for one in each.erasures),
             ("lag", "-" if each.lag_seconds is None else f"{each.lag_seconds} s"),
             ("captured by", ", ".join(each.captured_by) or "-"),
             *(("failed batches", f"land in {each.failures}") for _ in range(bool(each.failures))),
@@ -196,6 +200,18 @@ def _show_status(each: Status) -> None:
             *(("MISSED", why) for why in each.missed),
         ]
     )
+
+
+def _rule(rule: RuleShown) -> str:
+    days = f", the ends of days of {rule.daily}" if rule.daily else ""
+    months = f", the ends of months of {rule.monthly}" if rule.monthly else ""
+    return f"every second of {rule.every}{days}{months} (`backstream retain`)"
+
+
+def _erased(one: ErasureShown) -> str:
+    future = ", later changes are discarded" if one.forgets else ""
+    left = "" if one.finished else "; NOT FINISHED: the same command goes on with it"
+    return f"{one.at}: {counted(one.items, 'item')}, {one.reason!r}, {one.id}{future}{left}"
 
 
 def _locked(each: LockShown) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from backstream.apps import library
@@ -21,7 +22,21 @@ def retain(
     *,
     keep: Annotated[
         str | None,
-        Option("--keep", metavar="DURATION", help="The history to keep, e.g. 400d or 2y [as `init --keep`].", show_default=False),
+        Option(
+            "--keep",
+            "--keep-all",
+            metavar="DURATION",
+            help="The history to keep, e.g. 400d or 2y [as `init --keep`].",
+            show_default=False,
+        ),
+    ] = None,
+    keep_daily: Annotated[
+        str | None,
+        Option(metavar="DURATION|none", help="Before that, keep the state at the end of each day.", show_default=False),
+    ] = None,
+    keep_monthly: Annotated[
+        str | None,
+        Option(metavar="DURATION|none", help="Before that, keep the state at the end of each month.", show_default=False),
     ] = None,
     vault: Vault = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Report what would be removed, and what it costs.")] = False,
@@ -29,7 +44,8 @@ def retain(
 ) -> None:
     """Remove for good what only moments before the kept period need. Every later moment stays restorable. Resumes by itself."""
     with ProgressBar() as bar:
-        report = library.open(vault).table(table).retain(keep, dry_run=dry_run, progress=bar)
+        held = library.open(vault).table(table)
+        report = held.retain(keep, keep_daily=keep_daily, keep_monthly=keep_monthly, dry_run=dry_run, progress=bar)
     for note in report.notes:
         notice(f"note: {note}")
     if report.locked_versions:
@@ -47,6 +63,13 @@ def retain(
         )
 
 
+def spans(states: Sequence[str]) -> str:
+    """Tells the number of single states, with the first and the last of them; empty if there are none."""
+    if not states:
+        return ""
+    return f"{counted(len(states), 'moment')} before that, {states[0]} to {states[-1]}"
+
+
 def _locked(report: Retention) -> str:
     until = "by a legal hold" if report.locked_until is None else f"until {report.locked_until} at the latest"
     return f"LOCKED: {counted(report.locked_versions, 'version')} {until}: a later run removes them"
@@ -58,6 +81,7 @@ def _show(report: Retention) -> None:
         [
             ("table", report.table),
             ("history is kept from", report.horizon or "its beginning"),
+            *(("single states", each) for each in [spans(report.kept_states)] if each),
             *((f"{done}: {each.kind}", f"{counted(each.versions, 'version')}, {each.bytes:,} bytes") for each in report.removed),
             (done, f"{counted(report.removed_versions, 'version')}, {report.removed_bytes:,} bytes"),
             ("kept", f"{report.kept_bytes:,} bytes"),

@@ -30,9 +30,10 @@ from backstream.operations.capture.shards import Wrote
 from backstream.operations.capture.tail import TailReport
 from backstream.operations.inspect.safety import LIMITS
 from backstream.operations.legacy.adopt_legacy import Adopting
-from backstream.operations.setup.init import InitReport, duration_of
+from backstream.operations.setup.init import InitReport
 from backstream.operations.setup.legacy_contents import LegacyContents
 from backstream.vault.catalog import Layout
+from backstream.vault.keep_rules import rule_of
 from backstream.vault.log.segments import Codec
 
 
@@ -111,7 +112,21 @@ def init(
     rows_class: Annotated[str | None, Option(metavar="CLASS", help="Storage class of row objects.", show_default=False)] = None,
     keep: Annotated[
         str | None,
-        Option(metavar="DURATION|none", help="The history that `retain` keeps, e.g. 400d.", show_default=False),
+        Option(
+            "--keep",
+            "--keep-all",
+            metavar="DURATION|none",
+            help="The history that `retain` keeps, e.g. 400d.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_daily: Annotated[
+        str | None,
+        Option(metavar="DURATION|none", help="Before that, the ends of days that `retain` keeps.", show_default=False),
+    ] = None,
+    keep_monthly: Annotated[
+        str | None,
+        Option(metavar="DURATION|none", help="Before that, the ends of months that `retain` keeps.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -156,6 +171,8 @@ def init(
             forget_encryption=sse == request_settings.NOTHING,
             expected_bucket_owner=expected_bucket_owner,
             keep=keep,
+            keep_daily=keep_daily,
+            keep_monthly=keep_monthly,
         )
         if report.adopted is not None:
             notice(f"note: {LIMITS}")
@@ -183,7 +200,7 @@ def _show_init(report: InitReport, url: str) -> None:
             *(("failed batches", each) for each in [catalog.failures] if each),
             *(("actor attribute", each) for each in [catalog.actor_attribute] if each),
             *(("requests", each) for each in (catalog.requests or request_settings.USUAL).described()),
-            *(("history kept", each) for each in [duration_of(catalog.keep)] if each),
+            *(("history kept", str(each)) for each in [rule_of(catalog)] if each),
             *(("from now on", change) for change in report.changes),
             *of_costs(report.costs),
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),

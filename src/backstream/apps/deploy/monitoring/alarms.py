@@ -94,6 +94,8 @@ def _all_alarms(choices: Choices, targets: Sequence[Target]) -> Iterator[Resourc
         yield _witness_errors()
     if choices.drill:
         yield _drill_errors()
+    if choices.retain:
+        yield _retain_errors()
 
 
 def _of_table(choices: Choices, target: Target) -> Iterator[Resource]:
@@ -217,3 +219,8 @@ def _of_drill(target: Target) -> Iterator[Resource]:
 def _drill_errors() -> Resource:
     what = "A drill failed, or could not run."
     return summed("DrillErrorsAlarm", ("-drill-errors",), what, LAMBDA, "Errors", ("FunctionName", Of(functions.DRILL, "Ref")))
+
+
+def _retain_errors() -> Resource:
+    what = "The retention of a table failed, or left something: history grows. Before `backstream init --keep` this is so."
+    return summed("RetainErrorsAlarm", ("-retain-errors",), what, LAMBDA, "Errors", ("FunctionName", Of(functions.RETAIN, "Ref")))

@@ -30,12 +30,23 @@ class Items:
 
     `percent`: the share of the log's row versions that is read. `bodies`: the number that was read. `linked`: the number of
     changes that state their previous state; `silent`: the number of changes that do not, so that a missing change before them
-    does not show. An older version wrote them, they were adopted, or come from an incremental export, or expired.
+    does not show. An older version wrote them, they were adopted, or come from an incremental export, or expired. `kept`:
+    lines of states from before the horizon, in as many partitions: only their row versions are checked.
     """
 
-    def __init__(self, vault: TableVault, lines: Spill[Entry], rows: RowCheck, progress: Progress, *, percent: float) -> None:
+    def __init__(
+        self,
+        vault: TableVault,
+        lines: Spill[Entry],
+        kept: Spill[Entry],
+        rows: RowCheck,
+        progress: Progress,
+        *,
+        percent: float,
+    ) -> None:
         self._vault = vault
         self._lines = lines
+        self._kept = kept
         self._rows = rows
         self._progress = progress
         self._percent = percent
@@ -51,8 +62,10 @@ class Items:
                 self._count(entry)
             self._progress.advance(len(items))
             missing = _of(self._rows.gone, number, MissingVersion)
-            yield from self._missing(items, missing)
             yield from self._covered(items, number)
+            for key, entry, _ in self._kept.heads(number):
+                items.setdefault(key, []).append(entry)
+            yield from self._missing(items, missing)
             if self._percent:
                 yield from self._read(items, {(each.name, each.version) for some in missing.values() for each in some})
 
@@ -80,7 +93,7 @@ class Items:
         unlogged = _of(self._rows.unlogged, number, Entry) if covered else {}
         for key, objects in covered.items():
             known = FoldState()
-            for entry in (*items[key], *unlogged.get(key, ())):
+            for entry in (*items.get(key, ()), *unlogged.get(key, ())):
                 known = known.with_entry(entry)
             newest = known.newest()
             for each in objects:

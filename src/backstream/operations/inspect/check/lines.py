@@ -18,6 +18,7 @@ from backstream.model.window import Ignored
 from backstream.operations.bulk.progress import Progress
 from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, planted, second_version, wrong
 from backstream.vault import below_markers
+from backstream.vault.bases import Part
 from backstream.vault.coverage import counts
 from backstream.vault.log import inventory, segments
 from backstream.vault.log.compacted import Set
@@ -50,7 +51,7 @@ class LineReader:
     """Reads the lines.
 
     `entries`: each line by its canonical key, without images; `read`: their number; `objects`: the number of objects; `unsound`:
-    the names of those that could not be read.
+    the names of those that could not be read. `kept`: the lines of single states from before the horizon; they are no history.
     """
 
     def __init__(self, vault: TableVault, memory: Memory, progress: Progress) -> None:
@@ -61,6 +62,8 @@ class LineReader:
         self.objects = 0
         self.unsound: set[str] = set()
         self.entries: Spill[Entry] = Spill(1, Entry)
+        self.kept: Spill[Entry] = Spill(1, Entry)
+        self._into = self.entries
         self._voids: Sequence[Ignored] = vault.coverage.before_horizon  # of the log; lines of base backups count at any age
 
     def __enter__(self) -> Self:
@@ -68,6 +71,7 @@ class LineReader:
 
     def __exit__(self, *_: object) -> None:
         self.entries.close()
+        self.kept.close()
 
     def take(self, found: Inventory) -> Iterator[RepairableFinding]:
         """Reads everything in this inventory, and the base backups."""
@@ -77,8 +81,9 @@ class LineReader:
         of_bases = inventory.sets_of_bases(self._vault.bases, found.generation)
         rows = sum(part.count for part in parts) + sum(one.lines for one in found.generation.sets)
         rows += sum(each.segment.count for each in small if each.segment is not None)
-        self.entries.close()
-        self.entries = Spill(partitions_for(rows), Entry, buffer=self._memory.buffer)
+        self.__exit__()
+        self.entries, self.kept = (Spill(partitions_for(rows), Entry, buffer=self._memory.buffer) for _ in range(2))
+        self._into = self.entries
         self._progress.phase("reading the change log", rows)
         links = Links(self._vault.log)
         yield from self._take([self._segment(each, links) for each in small])
@@ -88,12 +93,24 @@ class LineReader:
         for one in of_bases:
             yield from self._set(one)
         yield from map(planted, self._vault.bases.planted(parts))
-        yield from self._take(
-            _LineObject(part.name, part.size, (part.seconds[1], None), part.count, partial(self._vault.bases.claim_and_body, part))
-            for part in parts
-        )
+        yield from self._take(map(self._part, parts))
+        yield from self._kept_states()
         for gone in links.missing(found, since=None):
             yield wrong(FindingKind.MISSING, gone.name, gone.why, gone.lost)
+
+    def _part(self, part: Part) -> _LineObject:
+        read = partial(self._vault.bases.claim_and_body, part)
+        return _LineObject(part.name, part.size, (part.seconds[1], None), part.count, read)
+
+    def _kept_states(self) -> Iterator[RepairableFinding]:
+        """Reads the states that are kept from before the horizon."""
+        bases, self._into = self._vault.bases, self.kept
+        for base in bases.every_kept():
+            if not bases.counts(base):  # else it is the horizon's own, too, and was read
+                parts = bases.parts(base.id)
+                yield from map(planted, bases.planted(parts))
+                yield from self._take(map(self._part, parts))
+        self._into = self.entries
 
     def _segment(self, listed: LogListing, links: Links) -> _LineObject:
         def read() -> tuple[SegmentHeader, bytes]:
@@ -161,6 +178,6 @@ class LineReader:
             pairs += [(self._vault.key(entry), entry, None) for entry, _ in found]
         tally.check(claim)
         counting = [each for each in pairs if counts(self._voids, each[1])] if self._voids else pairs
-        self.entries.writer.extend(counting)
+        self._into.writer.extend(counting)
         self.read += len(pairs)
         self._progress.advance(len(pairs))

@@ -185,6 +185,9 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
     complete = bases.complete()
     for base in complete:
         yield from _base(vault, base)
+    for base in bases.every_kept():
+        if not bases.counts(base):
+            yield from _look(bases.name_of(base), FindingKind.MISSING, partial(bases.whole, base), (base.end, base.end))
     lost = {base.id: (name, base.end) for name, base in bases.lost()}
     last = vault.catalog.base_backup
     if last is not None and last.id not in {each.id for each in complete} and not _is_passed(vault, last):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Self
 
 import msgspec
@@ -49,9 +49,11 @@ class RowCheck:
     the metadata of an object's newest version if the log does not name it.
     """
 
-    def __init__(self, vault: TableVault, lines: Spill[Entry], memory: Memory, progress: Progress) -> None:
+    def __init__(self, vault: TableVault, lines: Spill[Entry], kept: Spill[Entry], memory: Memory, progress: Progress) -> None:
+        """`kept`: lines of states from before the horizon, in as many partitions."""
         self._vault = vault
         self._lines = lines
+        self._kept = kept
         self._progress = progress
         self._files = ExitStack()
         named, listed, self.gone, self.covered, self.unlogged = (
@@ -77,7 +79,7 @@ class RowCheck:
 
     def _note_named(self) -> None:
         for number in range(self._lines.partitions):
-            for key, entry, _ in self._lines.heads(number):
+            for key, entry, _ in chain(self._lines.heads(number), self._kept.heads(number)):
                 if entry.place is not None:
                     self._named.add(entry.place.name.encode(), msgspec.msgpack.encode((entry.place.version, key)))
 

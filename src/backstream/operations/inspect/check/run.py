@@ -94,9 +94,9 @@ class _Check:
         self._note(records.readable(self._vault))
         with self._lines:
             self._note(self._lines.take(self._everything(segments)))
-            with RowCheck(self._vault, self._lines.entries, self._around.memory, progress) as rows:
+            with RowCheck(self._vault, self._lines.entries, self._lines.kept, self._around.memory, progress) as rows:
                 self._note(rows.compare())
-                items = Items(self._vault, self._lines.entries, rows, progress, percent=self._percent)
+                items = Items(self._vault, self._lines.entries, self._lines.kept, rows, progress, percent=self._percent)
                 self._note(items.go_through())
             self._compare_chains()
         return self._report(rows, items)

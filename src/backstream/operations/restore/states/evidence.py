@@ -134,6 +134,15 @@ class AbsenceEvidence:
         return Doubt(f"{word}: it existed at {then}, or the change that created it later is missing")
 
 
+class NothingLater:
+    """Of a state that is kept from before the horizon: the changes after it were removed, and the state is certain without them."""
+
+    def first(self, key: bytes) -> Entry | None:
+        """See `Later`."""
+        del key
+        return None
+
+
 class LaterOfFew:
     """Finds later changes in a few items' own histories. Nothing is read before it is asked for."""
 

@@ -18,7 +18,7 @@ from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.restore.report import Failure
 from backstream.operations.restore.request import RestoreJob, RestoreTarget
 from backstream.operations.restore.resume_file import NamedFailures
-from backstream.operations.restore.states.evidence import Later, LaterInLog, LaterOfFew
+from backstream.operations.restore.states.evidence import Later, LaterInLog, LaterOfFew, NothingLater
 from backstream.operations.restore.states.foreign_objects import strangers
 from backstream.operations.restore.states.row_states import (
     RowCounts,
@@ -57,7 +57,8 @@ class StateSource:
         self.lost: list[KnownGap] = []
         self.missing: Sequence[BrokenChain] = ()
         self.uncertain: frozenset[bytes] = frozenset()
-        self.later: Later = LaterOfFew(job.vault, job.request.at)
+        self._is_thinned = window.is_thinned(job.request.at)
+        self.later: Later = NothingLater() if self._is_thinned else LaterOfFew(job.vault, job.request.at)
         self._few: list[RowState] = []
         self._all: tuple[TableState, Pairs] | None = None
         self.alone: TableState | None = None  # the whole table's state, where it is all that matters
@@ -96,6 +97,8 @@ class StateSource:
         return lambda: with_unknown(keys, of_state(state, spilled, progress, earlier=earlier))
 
     def _look_later(self, stack: ExitStack, state: TableState, keys: Collection[bytes] | None = None) -> None:
+        if self._is_thinned:
+            return
         buffer = self._around.memory.buffer // 2
         self.later = stack.enter_context(LaterInLog(self._vault, self._request.at, state.partitions, buffer, keys))
 
