@@ -1,4 +1,4 @@
-"""The rule of a retention: the period of which every second is kept, and the periods of which single states are kept.
+"""The rule of a retention: the period in which every second is kept, and the periods in which single states are kept.
 
 Days and months are those of UTC. The state of a day is the state at the end of its last second.
 """

@@ -140,8 +140,8 @@ class Bases:
         horizon: Horizon | None = None,
         kept: Sequence[KeptState] = (),
     ) -> None:
-        """`horizon`: base backups that began before it do not count, except for its own; `kept`: those of single states before it,
-        each of which counts for its own second alone.
+        """`horizon`: base backups that began before it do not count, except for its own; `kept`: single states before it;
+        each counts for its own second alone.
         """
         self._store = store
         self._kept = kept

@@ -112,7 +112,7 @@ class Catalog(msgspec.Struct, frozen=True):
     account that the vault's bucket belongs to, None if nobody knew. `signing`: the key that signs the vault's own objects, None for
     none. `horizon`: the second from which history is kept, None if all is. `erasures`: their ids, oldest first. `forgotten`: the
     digest of the record of items whose changes are discarded, None if there are none. `requests`: settings of requests, or None.
-    `keep`, `keep_daily`, `keep_monthly`: the periods (seconds) of which `retain` keeps all history, the ends of days, and those
+    `keep`, `keep_daily`, `keep_monthly`: the periods (seconds) in which `retain` keeps all history, the ends of days, and the ends
     of months, or None. `kept_states`: the states from before the horizon that can be restored, oldest first.
     """
 

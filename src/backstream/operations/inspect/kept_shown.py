@@ -17,8 +17,8 @@ MOST_ERASURES = 20  # that are told: each takes two requests
 class RuleShown(msgspec.Struct, frozen=True):
     """The rule of `retain`, as `400d`.
 
-    `every`: the period of which every second is kept; `daily`, `monthly`: those of which the ends of days and months are kept, None
-    for none.
+    `every`: the period in which every second is kept; `daily`, `monthly`: the periods in which the ends of days and months are
+    kept, None for none.
     """
 
     every: str

@@ -85,7 +85,7 @@ class RowNames:
             if one.period >= 0 and one.micros >= last.get((name, one.period), one).micros:
                 last[name, one.period] = one
         for (name, period), one in last.items():
-            # Of a whole state, as the first one is, deletes are left out.
+            # The first state is whole, and a whole state holds no deletes.
             named[name][one.version] |= bool(period or self._vault.catalog.kept_states or not one.removed)
         there = dict[bytes, list[ObjectVersion]]()
         for name, value in self._listed.read(number):

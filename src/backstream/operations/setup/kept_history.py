@@ -11,7 +11,7 @@ from backstream.vault.keep_rules import rule_of
 
 
 class KeepOptions(msgspec.Struct, frozen=True):
-    """The periods (seconds) of which all history, the ends of days and the ends of months are kept. None: unchanged; 0: none."""
+    """The periods (seconds) for all history, for the ends of days and for the ends of months. None: unchanged; 0: none."""
 
     every: int | None = None
     daily: int | None = None
@@ -31,7 +31,7 @@ def with_rule(catalog: Catalog, options: KeepOptions) -> Catalog:
         rule.check()
     elif after.keep_daily is not None or after.keep_monthly is not None:
         raise UsageError(
-            "--keep-daily and --keep-monthly go with --keep, the period of which every second is kept",
+            "--keep-daily and --keep-monthly go with --keep, which keeps every second of its period",
             hint="As in --keep 90d --keep-daily 1y --keep-monthly 7y; or end them, too, by `none`.",
         )
     return after

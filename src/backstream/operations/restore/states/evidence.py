@@ -135,7 +135,7 @@ class AbsenceEvidence:
 
 
 class NothingLater:
-    """Of a state that is kept from before the horizon: the changes after it were removed, and the state is certain without them."""
+    """For a state that is kept from before the horizon. The changes after it were removed; the state is certain without them."""
 
     def first(self, key: bytes) -> Entry | None:
         """See `Later`."""
