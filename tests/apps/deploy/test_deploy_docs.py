@@ -101,7 +101,7 @@ def test_what_the_page_names_is_there() -> None:
     alarms = {each["Properties"]["AlarmName"]["Fn::Sub"] for each in full["Resources"].values() if "Alarm" in each["Type"]}
     rung = PAGE[PAGE.index("## When an alarm rings") : PAGE.index("## Updating")]
     told = set(re.findall(r"^\| `([a-z-]+)` \|", rung, re.MULTILINE))
-    both = templates.parse(template(Choices(tables=["flights"], alarms_per=AlarmsPer.GROUP)))
+    both = templates.parse(template(Choices(tables=["flights"], alarms_per=AlarmsPer.GROUP, retain=True)))
     alarms |= {each["Properties"]["AlarmName"]["Fn::Sub"] for each in both["Resources"].values() if "Alarm" in each["Type"]}
     assert told == {each.removeprefix("${AWS::StackName}-").removeprefix("Flights-") for each in alarms}
 

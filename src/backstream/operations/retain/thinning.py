@@ -2,7 +2,8 @@
 
 The horizon moves from one of them to the next, oldest first, and its state stays as a kept one. It is whole where it has to be,
 and else holds the changes since the kept state before it. So each is computed from the one before, and an interrupted run resumes
-at the next. Kept states that the rule gives up are left out of the catalog; a state that builds on one of them is written anew before.
+at the next. Kept states that the rule gives up are left out of the catalog; a state that builds on one of them is written anew
+before.
 See docs/notes/0071.
 """
 
