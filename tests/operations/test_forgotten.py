@@ -27,6 +27,7 @@ from kit import images
 from kit.canary import CANARY, found_in
 from kit.crashing import CrashingStore
 from kit.lived import ITEMS, SMALL, all_changes, key, state
+from kit.losing import lose
 from kit.records import lambda_record
 from kit.stage import Stage, wait_for
 from operations.test_erase import SUBJECT, around, no_findings, run, with_subject
@@ -214,13 +215,17 @@ def test_the_salt_is_shared_so_that_a_key_is_hashed_once() -> None:
     assert [len(each.keys) for each in groups] == [2]
 
 
-def test_a_record_that_was_replaced_stops_writers_until_it_is_written_anew() -> None:
+def test_a_record_that_is_replaced_is_read_below_and_one_that_is_gone_stops_writers_until_it_is_written_anew() -> None:
     stage, _ = with_subject(Layout.LOG)
     run(stage, request=FORGET)
     digest = stage.vault().catalog.forgotten
     name = f"_backstream/flights/erasures/forgotten-{digest}.json"
+    (written,) = (each.version for each in stage.store.versions_of(name))
     forgotten._known.clear()
     stage.store.put(name, b'{"format":1}', {})
+    stage.follow()
+    lose(stage.store, name, written)
+    forgotten._known.clear()
     with pytest.raises(Damaged, match="another one than the catalog names"):
         stage.follow()
     run(stage, request=FORGET)

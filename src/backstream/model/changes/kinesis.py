@@ -30,12 +30,18 @@ LATEST = 10**17  # microseconds: whatever lies beyond the year 5138 is no time
 class KinesisSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """The Kinesis stream that a table's changes are taken from. `retention`: the seconds for which it keeps them.
 
-    `created`: the second of its creation, if it was asked just now: a catalog does not keep it.
+    `created`: the second of its creation, if it was asked just now: a catalog does not keep it. `after`: the second up to which the
+    vault had all changes from its source before; the stream may hold them too, and they are not kept again. None if there was none.
     """
 
     arn: str
     retention: int
     created: int | None = None
+    after: int | None = None
+
+    def is_new(self, change: Change) -> bool:
+        """True if the vault does not have a change from its source before."""
+        return self.after is None or change.seconds > self.after
 
 
 class _RecordBody(msgspec.Struct):

@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from backstream.errors import Failed, NotFound, Refused, WrongStreamView
+from backstream.errors import Damaged, Failed, NotFound, Refused, WrongStreamView
 from backstream.model import moment
 from backstream.model.changes.change import VIEW, stream_label
 from backstream.model.changes.deliveries import is_kinesis
@@ -150,8 +150,8 @@ def _run(
             new_follower = partial(KinesisFollower, keeper)
             tail = Tail(catalog.table, parts, keeper.arrived(retention), following.stop, new_follower, base)
         report = tail.run(until_caught_up=until_caught_up, deadline=following.deadline)
-        count = keeper.forgetting.count
-        return msgspec.structs.replace(report, captured=report.captured - count, forgotten=count)
+        count, known = keeper.forgetting.count, keeper.forgetting.known
+        return msgspec.structs.replace(report, captured=report.captured - count - known, forgotten=count)
 
 
 def _keeper(vault: TableVault, label: str, pool: ThreadPoolExecutor, following: Following) -> VaultKeeper:
@@ -177,12 +177,13 @@ def _same_source_check(following: Following, vault: TableVault) -> Callable[[int
     """
     catalog = vault.catalog
     if catalog.kinesis is None:
-        return lambda _: None
+        return lambda _: _check_still_the_source(vault)
     stream = following.streams(catalog.kinesis.arn)
     begun = stream.facts().created
     is_sent = SentCheck(vault, following.table, catalog.kinesis.arn, following.clock)
 
     def check(second: int) -> None:
+        _check_still_the_source(vault)
         _check_same_table(following.table, catalog)
         is_sent(second)
         if stream.facts().created != begun:
@@ -192,6 +193,22 @@ def _same_source_check(following: Following, vault: TableVault) -> Callable[[int
             )
 
     return check
+
+
+def _check_still_the_source(vault: TableVault) -> None:
+    """Raises Failed if the vault takes the changes from another source by now: what that brings counts more than the same changes
+    from here, and may come later.
+    """
+    try:
+        now = vault.anew().catalog
+    except (NotFound, Damaged):
+        return  # capture outlives its catalog
+    if now.kinesis is not None and (vault.catalog.kinesis is None or now.kinesis.arn != vault.catalog.kinesis.arn):
+        raise Failed(
+            f"the vault takes the changes of {now.table} from {now.kinesis.arn} by now: nothing more is claimed of what comes from "
+            "elsewhere",
+            hint=f"Run `backstream tail {now.table}` again: it follows that stream.",
+        )
 
 
 def _check_same_table(table: Table, catalog: Catalog) -> None:

@@ -1,4 +1,7 @@
-"""Discards changes of items that were erased with `--forget-future`, before anything of them is written. See docs/notes/0064."""
+"""Discards changes of items that were erased with `--forget-future`, before anything of them is written. See docs/notes/0064.
+
+It also leaves out changes that the vault has from its source before: see docs/notes/0075.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,33 @@ from backstream.vault.table_vault import TableVault
 class Forgetting:
     """Tells which changes are kept, and counts the others. Safe to call from many threads.
 
-    `count`: the number of discarded changes so far.
+    `count`: the number of discarded changes so far; `known`: the number of those that the vault has from its source before.
     """
 
     def __init__(self, vault: TableVault) -> None:
         self._vault = vault
         self._forgotten = vault.forgotten
         self._lock = threading.Lock()
-        self.count = 0
+        self.count = self.known = 0
 
     def kept(self, changes: Iterable[Change]) -> list[Change]:
         """Returns the changes to keep, in their order, and counts the others."""
         changes = list(changes)
-        kept = self.not_forgotten(changes)
+        new = self._new(changes)
+        kept = self.not_forgotten(new)
         with self._lock:
-            self.count += len(changes) - len(kept)
+            self.count += len(new) - len(kept)
+            self.known += len(changes) - len(new)
         return kept
+
+    def _new(self, changes: Sequence[Change]) -> list[Change]:
+        source = self._vault.catalog.kinesis
+        return list(changes) if source is None else [each for each in changes if source.is_new(each)]
 
     def not_forgotten(self, changes: Sequence[Change]) -> list[Change]:
         """Returns the changes to keep. One without a readable key is kept: its own error says so later."""
-        return [each for each in changes if not self._is_forgotten(each)] if self._forgotten else list(changes)
+        new = self._new(changes)
+        return [each for each in new if not self._is_forgotten(each)] if self._forgotten else new
 
     def _is_forgotten(self, change: Change) -> bool:
         try:

@@ -280,11 +280,13 @@ def _from_kinesis(store: ObjectStore, table: Table, known: Catalog, source: Kine
     reason = f"from here on changes are taken from {source.arn}"
     label = label_at(now, known.stream)
     vault.gaps.record(Gap(reason=reason, since=min(since, int(now)), until=int(now), stream=label))
-    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=_kept(source)), []
+    kept = _kept(source, None if durable is None else min(durable, int(now)))
+    return msgspec.structs.replace(known, stream=label, stream_arn=source.arn, kinesis=kept), []
 
 
 def _from_same_kinesis(vault: TableVault, source: KinesisSource, now: float) -> tuple[Catalog, list[str]]:
-    catalog = msgspec.structs.replace(vault.catalog, kinesis=_kept(source))
+    before = vault.catalog.kinesis
+    catalog = msgspec.structs.replace(vault.catalog, kinesis=_kept(source, None if before is None else before.after))
     if not is_remade(vault, source.created, now):
         return catalog, []
     gap = record_remade(vault, now)
@@ -292,9 +294,9 @@ def _from_same_kinesis(vault: TableVault, source: KinesisSource, now: float) -> 
     return msgspec.structs.replace(catalog, stream=gap.stream), [f"{gap.reason}: {lost}"]
 
 
-def _kept(source: KinesisSource) -> KinesisSource:
-    """Returns the part that a catalog keeps."""
-    return msgspec.structs.replace(source, created=None)
+def _kept(source: KinesisSource, after: int | None = None) -> KinesisSource:
+    """Returns the part that a catalog keeps. `after`: see `KinesisSource`."""
+    return msgspec.structs.replace(source, created=None, after=after)
 
 
 def changes_of(known: Catalog, wanted: Catalog) -> list[str]:
