@@ -47,7 +47,7 @@ def zstd(body: bytes) -> Iterator[bytes]:
     start = 0
     while start < len(body):
         end = _frame_end(body, start)
-        if not _is_skippable(body, start):
+        if not is_skippable(body, start):
             yield from _of_frame(body[start:end])
         start = end
 
@@ -62,7 +62,7 @@ def _of_frame(frame: bytes) -> Iterator[bytes]:
         yield piece
 
 
-def _is_skippable(body: bytes, start: int) -> bool:
+def is_skippable(body: bytes, start: int) -> bool:
     """True if a frame holds no data but an index, or somebody's note (RFC 8878, 3.1.2)."""
     return 0x184D2A50 <= int.from_bytes(body[start : start + 4], "little") <= 0x184D2A5F
 
@@ -73,7 +73,7 @@ def _frame_end(body: bytes, start: int) -> int:
 
     zstandard's own readers stop without an error at an empty frame, or in the middle of a later frame that is cut.
     """
-    if _is_skippable(body, start):
+    if is_skippable(body, start):
         end = start + 8 + int.from_bytes(body[start + 4 : start + 8], "little")
     else:
         head = body[start : start + _LONGEST_HEADER]

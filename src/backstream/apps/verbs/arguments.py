@@ -77,7 +77,8 @@ def url_of(to: str | Path) -> str:
 def key_schema_of(text: str) -> KeySchema:
     """Returns the keys in `id:S` or `zone:S,number:N`, the hash key first. Raises UsageError if they are invalid."""
     parts = [tuple(part.strip().rpartition(":")[::2]) for part in text.split(",")]
-    if len(parts) not in (1, 2) or not all(name and kind in KEY_TYPES for name, kind in parts):
+    named = {name for name, _ in parts}
+    if len(parts) not in (1, 2) or len(named) < len(parts) or not all(name and kind in KEY_TYPES for name, kind in parts):
         raise UsageError(f"not a key schema: {text!r}", hint="Write id:S, or zone:S,number:N with the hash key first; S, N or B.")
     return KeySchema(*(KeyAttribute(name, kind) for name, kind in parts))
 

@@ -49,7 +49,11 @@ def read_json(line: bytes, key_names: tuple[str, ...]) -> bytes:
         decoded = _deep.decode(image)
     except UNDECODABLE as error:
         raise Damaged(f"not an item in JSON: {reason(error)}") from error
-    return image if all(map(wire.well_formed, decoded.values())) else _spelled(decoded)
+    wire.check_names(image, decoded)
+    if not all(map(wire.well_formed, decoded.values())):
+        return _spelled(decoded)
+    wire.check_scalars(decoded)
+    return image
 
 
 def _is_wrapped(inner: msgspec.Raw, key_names: tuple[str, ...]) -> bool:
@@ -63,7 +67,7 @@ def read_text(line: bytes) -> bytes:
     A value is JSON, and ends where its JSON ends: separators within its strings are characters of the value.
     """
     try:
-        text = line.decode()
+        text = line.decode().removesuffix("\r")
         return _spelled(_fields(text))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"not an item in Hive's text: {reason(error)}") from error
@@ -87,7 +91,9 @@ def _fields(text: str) -> dict[str, Any]:
 def _spelled(fields: Mapping[str, Any]) -> bytes:
     """Returns the image in DynamoDB JSON."""
     try:
-        return wire.encode({name: _typed(value, name, 1) for name, value in fields.items()})
+        typed = {name: _typed(value, name, 1) for name, value in fields.items()}
+        wire.check_scalars(typed)
+        return wire.encode(typed)
     except UNDECODABLE as error:
         raise Damaged(f"not an item: {reason(error)}") from error
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -122,6 +123,28 @@ def well_formed_item(image: bytes) -> dict[str, dict[str, Any]]:
     if not all(map(well_formed, fields.values())):
         raise Damaged(f"not an item in DynamoDB JSON: {image[:80]!r}")
     return fields
+
+
+def check_scalars(fields: Mapping[str, Any]) -> None:
+    """Raises Damaged if a number or binary value of well-formed attributes is none, at any depth."""
+    if not only_scalars(fields) or any("N" in value for value in fields.values()):
+        _comparable_map(fields)
+
+
+def check_names(image: bytes, fields: Mapping[str, Any]) -> None:
+    """Raises Damaged if a name comes twice in an object of the image. `fields`: the image, decoded: of two it has the last alone."""
+    if len(msgspec.json.encode(fields)) < len(image):  # or it has blanks and escapes, which is seldom
+        try:
+            json.loads(image, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            raise Damaged(f"not an item in DynamoDB JSON ({reason(error)}): {image[:80]!r}") from error
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise Damaged(f"a name comes twice: {', '.join(twice)[:80]}")
 
 
 def _comparable_map(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class HeldItems:
     @property
     def repeated(self) -> int:
         """The number of items that a later one with the same key replaced; 0 if items were deleted, too."""
-        return 0 if self._held.facts.moment else self.read - self.count
+        return 0 if self._held.facts.moment and self._held.facts.rows is None else self.read - self.count
 
     def digest(self) -> str:
         """Returns what identifies the contents, in whatever order the files hold them."""

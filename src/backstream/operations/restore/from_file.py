@@ -154,7 +154,7 @@ def _taken_in(held: HeldTable, described: _Described, table: str, folder: Path, 
             log.write_batch(entries, SegmentKind.ADOPTED, writer="dump")
         read += len(page.images)
         gone += len(page.deleted)
-    return TableVault.open(store, table, engines=engines), 0 if held.facts.moment else read
+    return TableVault.open(store, table, engines=engines), 0 if held.facts.rows is None and held.facts.moment else read
 
 
 def entries_of(vault: TableVault, page: HeldPage, at: int, before: int = 0) -> Iterator[Entry]:

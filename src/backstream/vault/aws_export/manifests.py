@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,7 +144,9 @@ def encode_summary(summary: ManifestSummary) -> bytes:
 def decode_summary(body: bytes) -> ManifestSummary:
     """The inverse of `encode_summary`. Raises Damaged if the bytes are not a summary."""
     try:
-        return msgspec.convert(_given(body), ManifestSummary)
+        fields = _given(body)
+        filters = [value for name, value in fields.items() if name.lower() == "filterspecification"]  # AWS shows no example of it
+        return msgspec.convert(fields | ({"filterSpecification": filters[0]} if filters else {}), ManifestSummary)
     except UNDECODABLE as error:
         raise Damaged(f"not an export's summary: {reason(error)}") from error
 
@@ -154,11 +157,15 @@ def encode_files(files: Sequence[DataFile]) -> bytes:
 
 
 def decode_files(body: bytes) -> list[DataFile]:
-    """The inverse of `encode_files`. Raises Damaged if the bytes are not a list of files."""
+    """The inverse of `encode_files`. Raises Damaged if the bytes are not a list of files, or name one twice."""
     try:
-        return [msgspec.convert(_given(line), DataFile) for line in body.split(b"\n") if line.strip()]
+        files = [msgspec.convert(_given(line), DataFile) for line in body.split(b"\n") if line.strip()]
     except UNDECODABLE as error:
         raise Damaged(f"not an export's list of files: {reason(error)}") from error
+    for name, count in Counter(each.name for each in files).items():
+        if count > 1 or name.endswith("/") or not name:
+            raise Damaged(f"it names {name!r} {count} times" if count > 1 else f"it names no file: {name!r}")
+    return files
 
 
 def _given(body: bytes) -> dict[str, Any]:

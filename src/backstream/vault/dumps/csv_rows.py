@@ -40,11 +40,13 @@ def rows(name: str, lines: Iterator[bytes], form: CsvForm, keys: TableKeys) -> I
     """Yields the line at which an item ends, and its image. Raises Damaged with the file's name and the line."""
     reader = csv.reader(_text(name, lines), delimiter=form.delimiter, strict=True)
     columns = list(form.columns)
+    if columns:
+        _check_columns("--csv-columns", columns, keys)
     try:
         for fields in reader:
             if not columns:
                 columns = fields
-                _check_columns(name, columns, keys)
+                _check_columns(f"{name}, line 1", columns, keys)
             elif fields:
                 yield reader.line_num, _image(f"{name}, line {reader.line_num}", columns, fields, keys)
     except csv.Error as error:
@@ -60,13 +62,13 @@ def _text(name: str, lines: Iterator[bytes]) -> Iterator[str]:
         yield (text.removeprefix("\ufeff") if number == 1 else text) + "\n"
 
 
-def _check_columns(name: str, columns: Sequence[str], keys: TableKeys) -> None:
+def _check_columns(place: str, columns: Sequence[str], keys: TableKeys) -> None:
     twice = sorted(each for each, count in Counter(columns).items() if count > 1)
     if twice or "" in columns:
-        raise Damaged(f"{name}, line 1: a header names each column once: {', '.join(twice[:NAMED]) or 'one has no name'}")
+        raise Damaged(f"{place}: a header names each column once: {', '.join(twice[:NAMED]) or 'one has no name'}")
     if lacking := [each for each in keys.schema.names if each not in columns]:
         raise Damaged(
-            f"{name}, line 1: no column {', '.join(lacking)}, which is part of the table's key",
+            f"{place}: no column {', '.join(lacking)}, which is part of the table's key",
             hint="Has the file no header? --csv-columns names its columns. Another delimiter: --csv-delimiter.",
         )
 

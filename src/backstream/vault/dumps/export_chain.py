@@ -51,7 +51,7 @@ class ExportChain:
 
     def __init__(self, full: DatedExport, windows: Sequence[DatedExport], url: str, notes: Sequence[str] = ()) -> None:
         self._exports = [full, *windows]
-        self._notes = list(notes)
+        self._notes = [*_filtered(full), *notes]
         until = self._exports[-1].until
         self.facts = HeldFacts(
             what="an export" if not windows else f"an export and {len(windows)} incremental ones",
@@ -86,7 +86,7 @@ def chain_of(exports: Sequence[Export], table: str, url: str, at: int | None) ->
     `at`: a second, whose changes are wanted too; None: as far as the exports reach. A moment that they do not reach exactly is
     named as missing. Raises NotFound if no full export of the table is there, and Refused if none is early enough.
     """
-    dated = [each for each in map(DatedExport.of, exports) if each.table == table]
+    dated = _whole([each for each in map(DatedExport.of, exports) if each.table == table])
     fulls = [each for each in dated if each.since is None]
     if not fulls:
         others = ", ".join(sorted({each.table for each in map(DatedExport.of, exports)})) or "no export at all"
@@ -104,6 +104,18 @@ def chain_of(exports: Sequence[Export], table: str, url: str, at: int | None) ->
     chains = [(full, _windows(full, dated, most)) for full in early]
     full, windows = max(chains, key=lambda each: (_end(*each), each[0].until))
     return ExportChain(full, windows, url, [] if at is None else _misses(at, _end(full, windows), dated))
+
+
+def _whole(dated: Sequence[DatedExport]) -> list[DatedExport]:
+    """Leaves out exports made with a filter: they lack items. If no other full one is there, it stays, and is named as missing."""
+    whole = [each for each in dated if not each.export.summary.filtered]
+    if any(each.since is None for each in whole):
+        return whole
+    return [*whole, *(each for each in dated if each.since is None)]
+
+
+def _filtered(full: DatedExport) -> list[str]:
+    return ["it was made with a filter, so that items are missing"] if full.export.summary.filtered else []
 
 
 def _windows(full: DatedExport, dated: Sequence[DatedExport], most: int) -> list[DatedExport]:
@@ -170,4 +182,5 @@ def _micros(text: str | msgspec.UnsetType, field: str) -> int:
     try:
         return moment.parse_iso_micros("" if isinstance(text, msgspec.UnsetType) else text)
     except ValueError as error:
-        raise Damaged(f"the export's manifest-summary.json has no usable {field}: {text!r}") from error
+        what = "it is not there" if isinstance(text, msgspec.UnsetType) else repr(text)
+        raise Damaged(f"the export's manifest-summary.json has no usable {field}: {what}") from error

@@ -102,7 +102,9 @@ def checked(page: HeldPage, schema: KeySchema) -> Iterator[tuple[bytes, bytes]]:
     for number, image in enumerate(page.images):
         try:
             key = wire.key_of(schema, image)
-            broken = not all(map(wire.well_formed, wire.decode(image).values()))
+            fields = wire.decode(image)
+            broken = not all(map(wire.well_formed, fields.values()))
+            wire.check_names(image, fields)
         except Damaged as error:
             raise error.of(page.place(number)) from error
         if broken:

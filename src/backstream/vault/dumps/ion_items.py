@@ -32,7 +32,7 @@ def read_change(line: bytes) -> NetChange:
     value = _value(line)
     fields = value["Record"] if isinstance(value, IonPyDict) and set(value) == {"Record"} else value
     try:
-        micros = int(str(fields["Metadata"]["WriteTimestampMicros"]).rstrip("."))
+        micros = _whole(fields["Metadata"]["WriteTimestampMicros"])
         old, new = fields.get("OldImage"), fields.get("NewImage")
         return NetChange(
             micros=micros,
@@ -40,10 +40,19 @@ def read_change(line: bytes) -> NetChange:
             old=None if old is None else _image(old),
             new=None if new is None else _image(new),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise Damaged(f"not a line of an incremental export in Ion: {error!r:.200}") from error
 
 
+def _whole(number: Any) -> int:
+    """Returns a whole number, however it is spelled: `1601578294000000.`, `16d14`. Raises ValueError if it is none."""
+    found = Decimal(str(number).rstrip("."))
+    if found.adjusted() > _MICROS_DIGITS or found != found.to_integral_value():
+        raise ValueError(f"not a time: {number!s:.40}")
+    return int(found)
+
+
+_MICROS_DIGITS = 20
 ION_LINES = LineFormat(read_item, read_change)
 
 

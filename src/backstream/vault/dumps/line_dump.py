@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 import msgspec
 
@@ -55,12 +55,12 @@ class LineDump:
         self._ion_format: LineFormat | None = None
         self._missing: list[str] = []
         self._files = self._chosen({each.name: each for each in files})
-        if not self._files:
+        if not self._files and MANIFEST not in {each.name for each in files}:
             raise NotFound(f"{store.url} holds no files of items", hint="Name the folder that holds the dump's data files.")
         self.facts = HeldFacts(
             what="files of items",
             url=store.url,
-            at=min(int(now), max(int(each.modified) for each in self._files)),
+            at=min(int(now), max(int(each.modified) for each in self._files or files)),
             limits=LIMITS,
         )
 
@@ -85,13 +85,15 @@ class LineDump:
         shown = {name: each for name, each in files.items() if not _hidden(name)}
         if MANIFEST not in files:
             return [shown[name] for name in sorted(shown)]
-        by_name = {name.rpartition("/")[2]: each for name, each in shown.items()}
-        named = [each.rstrip("/").rpartition("/")[2] for each in self._named_by_manifest()]
-        lost = [name for name in named if name not in by_name]
+        named, lost = dict[str, str](), list[str]()  # the address of each file, and of what no file is
+        for url in dict.fromkeys(self._named_by_manifest()):
+            name = _file_of(url, shown)
+            if name is None or named.setdefault(name, url) != url:
+                lost.append(url.rstrip("/").rpartition("/")[2] if name is None else url)
         self._missing += [f"the manifest names {name}, which is missing" for name in lost[:NAMED]]
-        if more := sorted(by_name.keys() - set(named)):
+        if more := sorted(shown.keys() - named.keys()):
             self._missing.append(f"the manifest does not name {', '.join(more[:NAMED])}: files of two dumps are mixed")
-        return [by_name[name] for name in named if name in by_name]
+        return [shown[name] for name in named]
 
     def _named_by_manifest(self) -> list[str]:
         try:
@@ -129,6 +131,12 @@ class LineDump:
                 raise UsageError("Amazon Ion cannot be read here")
             self._ion_format = self._load_ion()
         return self._ion_format
+
+
+def _file_of(url: str, names: Container[str]) -> str | None:
+    """Returns the file in the dump's folder that a manifest names by its old address: the one with the longest path in common."""
+    parts = url.rstrip("/").split("/")
+    return next((name for begin in range(len(parts)) if (name := "/".join(parts[begin:])) in names), None)
 
 
 def _hidden(name: str) -> bool:

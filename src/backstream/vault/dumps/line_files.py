@@ -6,7 +6,7 @@ import bz2
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from backstream.errors import Damaged, UsageError
@@ -35,7 +35,8 @@ FOREIGN = {
     b"PK\x03\x04": "a zip archive",
 }
 COMPRESSED = (".snappy", ".lzo", ".lzo_deflate", ".lz4", ".xz")
-GZIP, BZIP2, ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
+PACKED = (".gz", ".bz2", ".zst", ".deflate")  # none of them is empty, whatever it holds
+GZIP, BZIP2, ZSTD, BOM = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf"
 
 
 def lines(store: RangedFiles, file: ListedObject) -> Iterator[bytes]:
@@ -44,7 +45,7 @@ def lines(store: RangedFiles, file: ListedObject) -> Iterator[bytes]:
     Raises Damaged, with the file's name, if it is cut, altered, or has a line beyond its limit; UsageError if it is in a format
     that cannot be read.
     """
-    pieces = decompression.bounded(_decompressed(store, file), object_limits.expanded(file.size))
+    pieces = decompression.bounded(_without_bom(_decompressed(store, file)), object_limits.expanded(file.size))
     try:
         for block in decompression.whole_lines(pieces):
             yield from block.split(b"\n")
@@ -56,20 +57,32 @@ def lines(store: RangedFiles, file: ListedObject) -> Iterator[bytes]:
 
 def _decompressed(store: RangedFiles, file: ListedObject) -> Iterator[bytes]:
     if not file.size:
+        if file.name.endswith(PACKED):
+            raise Damaged(
+                f"{store.url}/{file.name}: it is empty, and its name says that it is compressed", hint="Was it copied whole?"
+            )
         return iter(())
     begin = store.get_range(file.name, 0, min(4, file.size))
     kind = next((kind for magic, kind in FOREIGN.items() if begin.startswith(magic)), None)
     if kind is not None or file.name.endswith(COMPRESSED):
         what = kind or f"compressed ({file.name.rpartition('.')[2]})"
         raise UsageError(f"{store.url}/{file.name} is {what}, which cannot be read", hint="Convert it to text or gzip first.")
-    if begin.startswith(ZSTD):
+    if begin.startswith(ZSTD) or decompression.is_skippable(begin, 0):
         return decompression.zstd(store.get(file.name).body)
     raw = _RangedFile(store, file)
     if begin.startswith(GZIP):
         return _blocks(gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)))
     if begin.startswith(BZIP2):
-        return _blocks(bz2.BZ2File(io.BufferedReader(raw, BLOCK)))
-    return _inflated(raw) if file.name.endswith(".deflate") else _blocks(raw)
+        return _unpacked(raw, bz2.BZ2Decompressor)
+    return _unpacked(raw, zlib.decompressobj) if file.name.endswith(".deflate") else _blocks(raw)
+
+
+def _without_bom(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the same bytes without the mark that some editors put before UTF-8."""
+    for piece in pieces:
+        yield piece.removeprefix(BOM)
+        break
+    yield from pieces
 
 
 def _blocks(file: io.RawIOBase | io.BufferedIOBase) -> Iterator[bytes]:
@@ -77,16 +90,40 @@ def _blocks(file: io.RawIOBase | io.BufferedIOBase) -> Iterator[bytes]:
         yield piece
 
 
-def _inflated(raw: io.RawIOBase) -> Iterator[bytes]:
-    """Yields the contents of Hadoop's default compression: one zlib stream."""
-    stream = zlib.decompressobj()
+class _Stream(Protocol):
+    """One stream of bzip2, or of zlib (Hadoop's default compression)."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, length: int, /) -> bytes: ...
+
+
+def _unpacked(raw: io.RawIOBase, new: Callable[[], _Stream]) -> Iterator[bytes]:
+    """Yields the contents of one stream after the other: tools join files. Raises an error for bytes that are no further stream."""
+    stream, begun = new(), False
     for piece in _blocks(raw):
         rest = piece
-        while rest and not stream.eof:
+        while rest:
+            begun = True
             yield stream.decompress(rest, BLOCK)
-            rest = stream.unconsumed_tail
-    if not stream.eof:
+            while more := _more(stream):
+                yield more
+            rest = b""
+            if stream.eof:
+                rest, stream, begun = stream.unused_data, new(), False
+    if begun:
         raise EOFError("it ends within the compressed data")
+
+
+def _more(stream: _Stream) -> bytes:
+    """Returns the next bytes of what a stream was given already."""
+    if stream.eof:
+        return b""
+    if isinstance(stream, bz2.BZ2Decompressor):
+        return b"" if stream.needs_input else stream.decompress(b"", BLOCK)
+    return stream.decompress(tail, BLOCK) if (tail := getattr(stream, "unconsumed_tail", b"")) else b""
 
 
 class _RangedFile(io.RawIOBase):
