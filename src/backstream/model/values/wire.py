@@ -132,7 +132,7 @@ def check_scalars(fields: Mapping[str, Any]) -> None:
 
 
 def check_names(image: bytes, fields: Mapping[str, Any]) -> None:
-    """Raises Damaged if a name comes twice in an object of the image. `fields`: the image, decoded: of two it has the last alone."""
+    """Raises Damaged if a name comes twice in an object of the image. `fields`: the image, decoded; it has the last of two."""
     if len(msgspec.json.encode(fields)) < len(image):  # or it has blanks and escapes, which is seldom
         try:
             json.loads(image, object_pairs_hook=_once)
