@@ -6,7 +6,7 @@ Like a dump, the export becomes a vault of its own, in a temporary folder. The r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -103,11 +103,19 @@ def images_of(place: Files, file: ExportFile, vault: TableVault) -> Iterator[lis
         for batch in held.iter_batches(ROWS, columns=COLUMNS):
             images = [str(each).encode() for each in batch.column("image").to_pylist()]
             keys = [str(each).encode() for each in batch.column("key").to_pylist()]
-            if [vault.key_of(each) for each in images] != keys:
-                raise Damaged(f"{name}: an image does not have the key beside it")
+            _check_keys(name, vault, images, keys)
             yield images
     except UNREADABLE as error:
         raise Damaged(f"{name} cannot be read: {reason(error)}") from error
+
+
+def _check_keys(name: str, vault: TableVault, images: Sequence[bytes], keys: Sequence[bytes]) -> None:
+    try:
+        found = [vault.key_of(each) for each in images]
+    except Damaged as error:
+        raise error.of(name) from error
+    if found != keys:
+        raise Damaged(f"{name}: an image does not have the key beside it")
 
 
 def _check_groups(name: str, metadata: pq.FileMetaData) -> None:

@@ -58,7 +58,7 @@ ION_LINES = LineFormat(read_item, read_change)
 
 def _struct(line: bytes, name: str) -> Any:
     value = _value(line)
-    if not isinstance(value, IonPyDict) or set(value) != {name}:
+    if not isinstance(value, IonPyDict) or set(value) != {name} or len(value) != 1:  # a field may come twice
         raise Damaged(f"not a line of a full export in Ion: {line[:80]!r}")
     return value[name]
 
