@@ -12,6 +12,8 @@ from backstream.apps.library import Vault
 from backstream.model import moment
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
+from backstream.operations.drill import Difference, Drill, DrillDifference, Side
+from backstream.operations.inspect.check import Finding, FindingKind
 from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Delete, Put
 from backstream.stores.directory import DirectoryStore
@@ -97,14 +99,42 @@ class Orders(Stage):
             began = BEGAN + 60 * (number + 1)
             passed = rto is not None
             held = msgspec.structs.replace(
-                PASSED if passed else FAILED,
+                PASSED if passed else _failed(),
                 table="orders",
                 id=f"d{number}",
                 began=moment.iso(began),
                 at=moment.iso(began - 30),
                 rows=60,
                 differences=0 if passed else 3,
+                matched=60 if passed else 57,
                 rpo_seconds=rpo,
                 rto_seconds=rto,
             )
             drills.keep(held.id, began, msgspec.json.encode(held))
+
+
+def _failed() -> Drill:
+    """A drill that found three orders wrong, as it tells them."""
+    wrong = [("2026-0012", "paid"), ("2026-0031", "placed"), ("2026-0044", "packed")]
+    differing = [
+        Difference(
+            msgspec.Raw(_typed(order=name)), DrillDifference.MISSING, Side.SCRATCH, msgspec.Raw(_typed(order=name, status=status))
+        )
+        for name, status in wrong
+    ]
+    return msgspec.structs.replace(
+        FAILED,
+        reasons=["3 rows are not in the restored table"],
+        differing=differing,
+        failures=[],
+        failed=0,
+        warnings=["the live table was not compared: the moment is more than 15 minutes old"],
+        live=None,
+        hint="backstream check orders --read-data",
+        findings=[Finding(FindingKind.MISSING, "_backstream/orders/log/dt=2026-11-23/hour=03/", "a segment is missing")],
+    )
+
+
+def _typed(**fields: str) -> bytes:
+    """An item of strings in DynamoDB JSON."""
+    return msgspec.json.encode({name: {"S": value} for name, value in fields.items()})

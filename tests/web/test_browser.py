@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from backstream.apps.web.access.settings import WebSettings
 from backstream.model import moment
 from kit.demo_place import DEMO, STOPPED, Place
 from kit.orders import Orders
+from kit.scene import COMMAND
 from kit.served import Served, served
 
 if find_spec("playwright") is None or find_spec("axe_playwright_python") is None:
@@ -162,17 +164,39 @@ def test_the_demo_stays_shows_its_night_and_ends_cleanly(browser: Browser, tmp_p
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
         try:
             assert demo.stdout is not None
-            address = next(line.strip() for line in demo.stdout if line.startswith("http://127.0.0.1:"))
+            told = list[str]()
+            for line in demo.stdout:
+                told.append(line.strip())
+                if "?token=" in line:
+                    break
+            ((since, until),) = re.findall(r"behind, after (\S+Z) and up to (\S+Z)\.", " ".join(told))
+            (exports,) = (each for each in told if each.startswith("export "))
+
+            def typed(command: str) -> str:
+                """What a command prints in another terminal, as the runbook has it."""
+                script = f"{exports}; {COMMAND} {command} --from {since} --to {until}"
+                return subprocess.run(
+                    ["bash", "-c", script], cwd=tmp_path.parent, capture_output=True, text=True, check=True
+                ).stdout
+
+            assert re.search(r"items\s+125\n", typed("changes flights --summary"))
             page = browser.new_page(viewport=DESK)
             page.set_default_timeout(PATIENCE)
-            page.goto(address)
+            page.goto(told[-1])
             page.get_by_role("heading", name="Vault", exact=True).wait_for()
             page.get_by_role("link", name="flights", exact=True).first.click()
             page.get_by_role("heading", name="Timeline", exact=True).wait_for()
             settled(page)
-            assert "4,199" in page.inner_text("main")
             page.get_by_role("link", name="Plan", exact=True).click()
-            page.get_by_role("button", name="Make the plan").wait_for()
+            page.get_by_label("After", exact=True).fill(since)
+            page.get_by_label("Up to", exact=True).fill(until)
+            page.get_by_role("button", name="Make the plan").click()
+            page.get_by_role("heading", name="Row by row").wait_for()
+            page.get_by_label("Type flights to confirm").fill("flights")
+            page.get_by_role("button", name="Carry out this plan").click()
+            page.get_by_role("heading", name="Resume or undo").wait_for()
+            again = json.loads(typed("revert flights --dry-run --json"))
+            assert [again[name] for name in ("put", "updated", "deleted", "unchanged", "conflicts")] == [0, 0, 0, 125, 0]
             demo.send_signal(signal.SIGINT)
             said = demo.stdout.read()
             assert demo.wait(240) == STOPPED

@@ -69,6 +69,13 @@ class Shell:
             raise Failed(f"`{_line(words)}` ended with code {done.returncode}", hint="Its own words stand above.")
         return done.stdout or b""
 
+    def exports(self) -> str:
+        """Returns the line that gives another terminal the demo's servers and vault."""
+        shown = {
+            name: value for name, value in self._variables.items() if name.startswith((*_NOT_INHERITED, "NO_PROXY", "no_proxy"))
+        }
+        return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in shown.items())
+
     def in_background(self, *words: str) -> Job:
         """Show the command and start it; it runs as long as the block."""
         self._narration.command(_line(words) + " &")

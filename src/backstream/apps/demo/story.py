@@ -118,7 +118,7 @@ class _Story:
             with step("Another night: only the bad writes"):
                 self._undo_only_the_bad_writes(good, tail)
             if stay:
-                self._stay()
+                self._stay(good, tail)
             with step("The end"):
                 self._end(tail)
 
@@ -225,9 +225,21 @@ class _Story:
         self._written += night.writes
         self._await(tail, lambda reached: reached.changes >= self._written)
 
-    def _stay(self) -> None:
-        """Show it in a browser; the tail stays at work, so what is done there is captured, too. Until somebody stops it."""
-        self._narration.say("The servers and the tail stay. Open the address below; Ctrl-C ends all of it.")
+    def _stay(self, good: Copy, tail: Job) -> None:
+        """Leave a third night to the reader, and show it in a browser. The tail stays at work until somebody stops the demo."""
+        say = self._narration.say
+        third = Night(self._airport, self._events, good, first=2_000)
+        begun = self._quiet_second()
+        third.release(alone=True)
+        ended = self._quiet_second()
+        third.passengers()
+        self._await(tail, lambda reached: reached.window_to is not None and reached.window_to >= moment.iso(ended))
+        say(
+            f"A third night is left to you. A release has ruined {_night_words()}, after {moment.iso(begun)} and up to "
+            f"{moment.iso(ended)}. The page docs/runbook.md has the commands. Paste this into another terminal first:"
+        )
+        self._narration.output(self._shell.exports())
+        say("Or undo it by clicks: open the address below. The servers and the tail stay; Ctrl-C ends all of it.")
         self._shell.run("web", "--allow-restore")
 
     def _end(self, tail: Job) -> None:

@@ -11,7 +11,10 @@ from backstream.apps.demo import story
 
 
 def demo(
-    *, stay: Annotated[bool, Option("--stay", help="Then show it in a browser, until it is stopped; needs the extra web.")] = False
+    *,
+    stay: Annotated[
+        bool, Option("--stay", help="Then leave a night to undo, and show it in a browser; needs the extra web.")
+    ] = False,
 ) -> None:
     """A day of flights is captured, ruined by a bad deploy, and brought back; about a minute, AWS is not touched."""
     for number in (signal.SIGTERM, signal.SIGHUP):
