@@ -34,7 +34,7 @@ lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@# Pages and notes break no rule. The margin is for pages that several people write on one day; each sentence is printed.
-	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --most=12 *.md docs/*.md docs/notes/*.md
+	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --most=30 *.md docs/*.md docs/notes/*.md
 	@# In the code some forty lists of parts and fields, and figures of a part and its whole, are right as they stand.
 	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --count --most=80 src
 
