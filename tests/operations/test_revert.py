@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from backstream.errors import GapInTheWay, NotFound, OutsideWindow, PartlyDone, Refused, UsageError
@@ -160,6 +161,35 @@ def test_an_item_that_an_index_would_refuse_is_named() -> None:
     assert "by-of" in fitting.unfit(image("z", 1, of={"N": "1"}))
     assert "by-of" in fitting.unfit(image("z", 1, of={"S": ""}))
     assert "400 KB" in fitting.unfit(image("z", 1, text={"S": "x" * 420_000}))
+
+
+class Expiring:
+    """The table; its items expire by `until`."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def settings(self) -> Any:
+        return msgspec.structs.replace(self._table.settings(), time_to_live="until")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
+def test_rows_whose_time_to_live_has_passed_are_counted(shop: Shop) -> None:
+    now = int(shop.clock.now())
+    for row, lives in ((6, 20), (7, 9_999), (8, 20)):
+        shop.put(row, price=number(5), until=number(now + lives))
+    shop.clock.move(10)
+    shop.begun = int(shop.clock.now()) - 1
+    for row in (6, 7):
+        shop.delete(row)
+    shop.put(8, price=number(0), until=number(now + lives))
+    shop.ended = int(shop.clock.now())
+    shop.clock.move(50)
+    shop.stage.follow()
+    report = shop.revert(Expiring(shop.stage.table))
+    assert (report.put, report.updated, report.expired, report.failed) == (2, 1, 2, 0)
 
 
 # --- going on, and back -----------------------------------------------------------------------------------------------------------

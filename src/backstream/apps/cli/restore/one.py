@@ -240,8 +240,10 @@ def _ask(what: str, at: str, dump: str | None, run: Callable[..., Restored]) -> 
     as_failures("CANNOT BE RESTORED", planned.failures)
     for warning in planned.warnings:
         notice(f"note: {warning}")
-    for name, value in _counts(planned):
-        err.print(f"{name:<14}  {value}")
+    counts = _counts(planned)
+    width = max(len(name) for name, _ in counts)
+    for name, value in counts:
+        err.print(f"{name:<{width}}  {value}")
     confirm(asked(what, planned.at if dump is None else held))
     return planned
 

@@ -82,13 +82,13 @@ def selected_rows(words: RestoreWords) -> str:
         "partition": words.partition,
         "where": words.where,
         "file": None if words.keys is None else str(words.keys),
-        "changed between": None if words.changed_between is None else " to ".join(words.changed_between),
     }
+    changed = "" if words.changed_between is None else f", changed from {' to '.join(words.changed_between)},"
     named = [f"{name} {value}" for name, value in filters.items() if value is not None]
-    if not words.key and not named:
+    if not words.key and not named and not changed:
         return ""
     rows = counted(len(words.key), "row") if words.key else "rows"
-    return rows + (f" of {' and '.join(named)}" if named else "") + " of "
+    return rows + (f" of {' and '.join(named)}" if named else "") + changed + " of "
 
 
 def given(options: Mapping[str, object]) -> list[str]:
