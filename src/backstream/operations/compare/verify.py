@@ -22,7 +22,7 @@ from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING, FoldState
 from backstream.model.values import digests
 from backstream.model.values.digests import ABSENT
-from backstream.model.window import AFTER_ALL, Start
+from backstream.model.window import AFTER_ALL, Window
 from backstream.operations.compare.recheck import (
     PATIENCE,
     ComparedRows,
@@ -42,6 +42,7 @@ from backstream.operations.restore.states.foreign_objects import strangers
 from backstream.operations.restore.states.row_states import RowState, of_state, scan_into
 from backstream.operations.setup.server_clock import server_clock
 from backstream.ports import TableState
+from backstream.vault.bases import BaseKind
 from backstream.vault.gaps.gaps import DifferingRow, Gap
 from backstream.vault.table_vault import TableVault
 
@@ -157,13 +158,13 @@ class _Verification:
             return [f"{other.message.removesuffix('; nothing was touched')}; nothing is recorded in the vault"]
         if not any(sight.verdict in DIFFERENCES for _, sight in suspects):
             return self._note_agreement(whole=not suspects.count)
-        start = self._vault.window(self._began).start(AFTER_ALL)
-        if start is None:
+        window = self._vault.window(self._began)
+        if window.start(AFTER_ALL) is None:
             return []
         until = int(self._around.clock.now())
         gap = Gap(
             MISSED,
-            min(self._last_agreed(start, until), until),
+            min(self._last_agreed(window, until), until),
             until,
             self._vault.catalog.stream,
             differing=self._differing(suspects, until),
@@ -199,9 +200,15 @@ class _Verification:
         told = ABSENT if sight.newest is None else sight.newest.leaves
         return digests.of_state(self._kept(sight)) if told is None else told
 
-    def _last_agreed(self, start: Start, until: int) -> int:
-        """Returns the last second at which the vault is known to have agreed with the table: by a `verify`, or a base backup."""
-        return max(start.begin, self._vault.gaps.last_agreed(until) or start.begin)
+    def _last_agreed(self, window: Window, until: int) -> int:
+        """Returns the last second at which the vault is known to have agreed with the table: by a `verify`, or a base backup.
+
+        A state that `retain` wrote was read from the vault itself, so it is no evidence: what it holds of its own second may be
+        wrong, too.
+        """
+        own = {each.id for each in self._vault.bases.complete() if each.kind is BaseKind.STATE}
+        known = [each.end if each.id in own else each.begin for each in window.starts]
+        return max([*known, self._vault.gaps.last_agreed(until) or BEGINNING])
 
     def _note_agreement(self, *, whole: bool) -> list[str]:
         """Notes that every row was the same. A reader that may not write notes nothing: a later gap is then longer."""

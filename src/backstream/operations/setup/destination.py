@@ -8,6 +8,7 @@ the time in which nobody knows. See docs/notes/0075.
 from __future__ import annotations
 
 from backstream.errors import Failed, Refused
+from backstream.model import moment
 from backstream.operations.setup.identity import proven_until
 from backstream.operations.setup.sources import check_destination
 from backstream.ports import Clock, Table
@@ -26,11 +27,13 @@ def check_sent(vault: TableVault, table: Table, arn: str, now: float) -> Gap | N
     off = _still_off(vault)
     try:
         check_destination(table, arn)
-    except Refused:
+    except Refused as error:
         if off is None:
             known = min(proven_until(vault, now), int(now))
-            vault.gaps.record(Gap(reason=OFF, since=known, until=int(now), stream=vault.catalog.stream))
-        raise
+            off = Gap(reason=OFF, since=known, until=int(now), stream=vault.catalog.stream)
+            vault.gaps.record(off)
+        why = f"changes made since {moment.iso(off.since)} may be missing (a recorded gap)"
+        raise Refused(f"{error.message}; {why}", hint=f"{error.hint} Then run `backstream backfill {table.name}`.") from error
     if off is None:
         return None
     gap = Gap(reason=AGAIN, since=off.since, until=int(now), stream=vault.catalog.stream)
