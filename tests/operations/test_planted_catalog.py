@@ -20,7 +20,7 @@ from backstream.operations.base.compact import compact
 from backstream.operations.erase import EraseContext, EraseRequest, erase
 from backstream.stores.directory import DirectoryStore
 from backstream.vault import catalog as catalogs
-from backstream.vault import forgotten, horizon
+from backstream.vault import forgotten, groups, horizon
 from backstream.vault.erasures import Erasures
 from backstream.vault.log import erased_lines, frames
 from backstream.vault.log.erased_lines import ErasedLines
@@ -31,6 +31,7 @@ from kit.clock import ManualClock
 from kit.invocations import Invocation
 from kit.lived import COMPACTED, GENERATIONS, SMALL, lived
 from kit.retained import DyingRemover
+from kit.signing import key_files
 from kit.stage import Stage
 from operations.test_planted import read, truth
 
@@ -190,3 +191,32 @@ def test_a_note_of_an_erasure_that_cannot_be_read_is_damage(stage: Stage, body: 
     stage.store.put(f"_backstream/flights/erasures/{AN_ERASURE}/pass-0.json", body)
     with pytest.raises(Damaged, match="the note of an erasure cannot be read"):
         Erasures(stage.store, "flights", [AN_ERASURE]).noted(AN_ERASURE)
+
+
+# --- groups ---
+
+
+def test_a_group_is_no_word_of_a_reader_who_asks_for_signatures(
+    stage: Stage, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may put one object chooses the tables that a restore in place overwrites. Without signatures they are named first."""
+    groups.save(stage.store, "shop", ["flights"], {}, stage.clock.now())
+    public = key_files(tmp_path)[1]
+    words = ("restore", "--group", "shop", "--at", "now", "--in-place", "--yes")
+    for key in (["--verify-key", str(public)], []):
+        if not key:
+            monkeypatch.setenv("BACKSTREAM_VERIFY_KEY", str(public))
+        code, _, err = run(*words, *key)
+        assert code == 4, err
+        assert "the group shop is not signed: anyone who may write into the vault may change it" in err
+    assert run("status", "--group", "shop")[0] == 4
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"format":1,"name":"other","saved":"x","tables":["flights"]}', b'{"format":9}'])
+def test_a_group_that_nobody_defined_is_damage(stage: Stage, run: Run, body: bytes) -> None:
+    stage.store.put(f"{groups.FOLDER}shop.json", body)
+    for words in (("status", "--group", "shop"), ("restore", "--group", "shop", "--at", "now", "--in-place", "--yes")):
+        code, _, err = run(*words)
+        assert code == 1, err
+        assert "the group _backstream/~groups/shop.json" in err
+        assert "a defect of Backstream" not in err
