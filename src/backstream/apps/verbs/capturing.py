@@ -265,7 +265,9 @@ class Capturing:
         return redrive(vault, words, config.clock, writer=config.writer, progress=progress, lookup=lookup)
 
     def rebuild(self) -> Rebuilt:
-        """Makes the change log again from the row objects alone."""
+        """Makes the change log again from the row objects alone. Raises NotFound if there are neither rows nor a catalog."""
+        if next(self._config.store.versions(f"{self._name}/"), None) is None:
+            self._vault()
         return rebuild(self._config.store, self._name, writer=self._config.writer)
 
     def _vault(self) -> TableVault:

@@ -17,6 +17,7 @@ from backstream.model.sealing import Signing
 from backstream.model.tables import naming
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.model.tables.settings import TableSettings
+from backstream.model.window import Window
 from backstream.operations.setup import kept_history, settings
 from backstream.operations.setup.identity import check_owner, gap_of, has_turned, proven_until, record_turn, turned
 from backstream.operations.setup.kept_history import KeepOptions
@@ -68,6 +69,8 @@ class InitReport(msgspec.Struct, frozen=True):
     `unseen`: settings of the table that could not be read this time, with the reason; `costs`: of both layouts, for batches of
     `prices.USUAL_BATCH` changes; `advice`: recommended settings; `adopted`: an older tool's objects, if they were adopted.
     `needs_backfill`: True if the vault does not know every item's present state, and later changes will not show it.
+    `window`: the recovery window, as far as it is known; empty for a new table. `captured`: True if a tail, or a function with a
+    witness, has proven the last minutes.
     """
 
     catalog: Catalog
@@ -78,8 +81,11 @@ class InitReport(msgspec.Struct, frozen=True):
     needs_backfill: bool = False
     costs: list[Cost] = msgspec.field(default_factory=lambda: prices.costs(prices.USUAL_BATCH))
     adopted: LegacyContents | None = None
+    window: str = ""
+    captured: bool = False
 
 
+PROVEN_WITHIN = 900  # seconds: three runs of a witness that is due every five minutes
 Trial = Callable[[], list[str]]  # tries the vault's server; returns warnings, and raises Refused
 
 
@@ -237,19 +243,22 @@ def _again(
     if changes:
         catalogs.save(store, compared.catalog, upon)
     catalog = compared.catalog if changes else known
+    now = table.server_time()
+    window = TableVault(store, catalog).window(now)
     return InitReport(
         catalog,
         created=False,
         changes=changes,
         unseen=settings.unseen(seen),
         advice=_advice(catalog, seen),
-        needs_backfill=_needs_backfill(TableVault(store, catalog), table),
+        needs_backfill=_needs_backfill(window),
+        window=str(window),
+        captured=window.durable is not None and now - window.durable <= PROVEN_WITHIN,
     )
 
 
-def _needs_backfill(vault: TableVault, table: Table) -> bool:
+def _needs_backfill(window: Window) -> bool:
     """True if no start counts without a gap behind it: as after a table was created again, or a stream was off."""
-    window = vault.window(table.server_time())
     return not window.starts or bool(window.open_gaps)
 
 

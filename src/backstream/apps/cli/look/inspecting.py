@@ -28,6 +28,7 @@ from backstream.operations.inspect.locks import LockShown
 from backstream.operations.inspect.readers import too_many
 from backstream.operations.inspect.status import OlderShown, Status
 from backstream.operations.inspect.worst_first import badness
+from backstream.vault.catalog import Layout
 
 
 def history(
@@ -195,7 +196,11 @@ def _show_status(each: Status) -> None:
             *(("GAP", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.gaps),
             *(("gap, closed", f"{gap.since} to {gap.until}: {gap.reason}") for gap in each.closed_gaps),
             *of_costs(each.costs),
-            *(("a month", f"about ${dollars:.2f} at this rate") for dollars in [each.dollars_a_month] if dollars is not None),
+            *(
+                ("a month", f"about ${dollars:.2f} at this rate{_without(each)}")
+                for dollars in [each.dollars_a_month]
+                if dollars is not None
+            ),
             ("last drill", _last_drill(each)),
             *(("MISSED", why) for why in each.missed),
         ]
@@ -229,6 +234,10 @@ def _proven(each: Status) -> str:
 def _older(kept: OlderShown) -> list[tuple[str, str]]:
     more = "; it has written since, which `init --adopt` takes in" if kept.stale else ""
     return [("older tool's", f"{kept.since} to {kept.until}, {kept.versions:,} versions{more}")]
+
+
+def _without(each: Status) -> str:
+    return ", without the storage of the rows themselves" if each.layout == Layout.ROWS else ""
 
 
 def _last_drill(each: Status) -> str:

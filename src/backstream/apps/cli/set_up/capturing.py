@@ -206,7 +206,7 @@ def _show_init(report: InitReport, url: str) -> None:
             *((("settings", f"kept, but for {_parts(report.unseen)}, which cannot be read"),) if report.unseen else ()),
             *(("advice", each) for each in report.advice),
             *((("changes from", catalog.kinesis.arn),) if catalog.kinesis else ()),
-            ("next", f"backstream tail {catalog.table} --vault {url}"),
+            ("next", f"backstream {'status' if report.captured else 'tail'} {catalog.table} --vault {url}"),
             *((("beside it", f"backstream backfill {catalog.table} --vault {url}"),) if report.needs_backfill else ()),
         ]
     )
@@ -219,6 +219,8 @@ def _complete_from(report: InitReport) -> str:
     if report.needs_backfill:
         why = "the table was not empty" if report.created else "changes are missing, or were never seen"
         return f"what `backfill` brings: {why}, and rows that do not change never come"
+    if report.window:
+        return report.window.removeprefix("recovery window: ")
     return "the newest base backup" if known is None else moment.iso(known)
 
 
