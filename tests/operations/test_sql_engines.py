@@ -1,8 +1,8 @@
-"""Ten questions on many changes: `sql`, pyiceberg's scan of an export, and Spark (where it is installed) answer alike."""
+"""Ten questions on many changes: `sql`, pyiceberg's scan of an export, and Spark (tests/spark/test_questions.py) answer alike."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -74,42 +74,41 @@ def by_iceberg(table: Any) -> Iterator[Ask]:
     connection.close()
 
 
-def by_spark(table: Any) -> Iterator[Ask]:
+def by_spark(table: Any, master: str) -> Iterator[Ask]:
     """Spark, over the data files of the table's current snapshot."""
     sessions: Any = importlib.import_module("pyspark.sql")
-    spark = (
-        sessions.SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.driver.memory", "2g")
-        .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
-    )
+    spark = sessions.SparkSession.builder.master(master).config("spark.sql.session.timeZone", "UTC").getOrCreate()
     files = table.inspect.files().column("file_path").to_pylist()
     spark.read.parquet(*files).createOrReplaceTempView("changes")
     yield lambda question: [tuple(row) for row in spark.sql(question).collect()]
-    spark.stop()
 
 
 def comparable(rows: list[tuple[Any, ...]]) -> list[tuple[str, ...]]:
     return sorted(tuple(str(int(each) if isinstance(each, Decimal) else each) for each in row) for row in rows)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize(("items", "changes"), [(500, 20_000), (100_000, 1_000_000)])
-def test_ten_questions_have_one_answer(items: int, changes: int, tmp_path: Path) -> None:
+def ten_questions(items: int, changes: int, folder: Path, *, spark: str | None = None) -> list[str]:
+    """Asks each engine, and returns their names. `spark`: a cluster's master."""
     clock = ManualClock(big_vault.BEGAN - 60)
-    (tmp_path / "vault").mkdir()
-    vault = big_vault.vault_in(DirectoryStore(tmp_path / "vault", clock))
+    (folder / "vault").mkdir()
+    vault = big_vault.vault_in(DirectoryStore(folder / "vault", clock))
     big_vault.fill(vault, items, changes)
     last = big_vault.last_second(changes)
     clock.move(last + 60 - clock.now())
-    table = IcebergTable(open_catalog(None, f"file://{tmp_path}", {}), NAME, source_of(vault), "changes", CHANGES)
+    table = IcebergTable(open_catalog(None, f"file://{folder}", {}), NAME, source_of(vault), "changes", CHANGES)
     append_changes(vault, table, ChangesContext(clock, Memory()), ExportOptions(allow_gap=True), until=last)
-    exported = open_catalog(None, f"file://{tmp_path}", {}).load_table(NAME)
+    exported = open_catalog(None, f"file://{folder}", {}).load_table(NAME)
 
-    engines = [by_sql(vault, clock), by_iceberg(exported)]
-    engines += [by_spark(exported)] if importlib.util.find_spec("pyspark") else []
-    answers = [[comparable(ask(question)) for question in QUESTIONS] for engine in engines for ask in engine]
+    engines = {"sql": by_sql(vault, clock), "iceberg": by_iceberg(exported)}
+    engines |= {} if spark is None else {"spark": by_spark(exported, spark)}
+    answers = [[comparable(ask(question)) for question in QUESTIONS] for engine in engines.values() for ask in engine]
     for number, question in enumerate(QUESTIONS):
         assert len({str(each[number]) for each in answers}) == 1, question
     assert answers[0][0] == [("MODIFY", str(changes))]
+    return [*engines]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("items", "changes"), [(500, 20_000), (100_000, 1_000_000)])
+def test_ten_questions_have_one_answer(items: int, changes: int, tmp_path: Path) -> None:
+    assert ten_questions(items, changes, tmp_path) == ["sql", "iceberg"]
