@@ -96,12 +96,15 @@ def test_states_versions_and_changes_are_those_that_were_written(layout: Layout)
     assert {key.encode(): new.encode() for key, new in state.items() if new} == stage.expected()
 
 
-def test_one_hour_of_long_ago_reads_that_hour_alone() -> None:
-    """As many requests for a vault of five days as for one of twenty-five, and no segment of another hour."""
+@pytest.mark.parametrize(
+    "hours", [600, pytest.param(long_vault.HOURS, marks=pytest.mark.soak)], ids=["twenty-five days", "three years"]
+)
+def test_one_hour_of_long_ago_reads_that_hour_alone(hours: int) -> None:
+    """As many requests for a long vault as for one of five days, and no segment of another hour."""
     sent = []
-    for hours in (120, 600):
+    for hours_of_one in (120, hours):
         clock = ManualClock()
-        long = long_vault.lived(MemoryStore(clock), clock, hours)
+        long = long_vault.lived(MemoryStore(clock), clock, hours_of_one)
         store = CountedStore(long.store)
         reading = reading_of(long.vault(store), clock)
         begin = long_vault.BEGAN + 50 * HOUR

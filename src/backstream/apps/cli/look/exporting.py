@@ -13,6 +13,7 @@ from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.verbs.tabular import lakes
 from backstream.errors import UsageError
+from backstream.model.counts import counted
 
 if TYPE_CHECKING:
     from backstream.operations.export.iceberg.follow import Appended
@@ -176,12 +177,19 @@ def _show_appended(report: Appended, left: Sequence[Orphan], *, json: bool) -> i
         how = f": --remove-orphans removes {removable:,} of them" if removable else ""
         notice(f"note: {len(left):,} files belong to commits that never came{how}")
     place = ("Iceberg table", report.iceberg_table)
-    return _print(report, place, f"{report.rows:,} in {report.files:,} files, {report.commits:,} snapshots", json=json)
+    return _print(
+        report, place, f"{report.rows:,} in {counted(report.files, 'file')}, {counted(report.commits, 'snapshot')}", json=json
+    )
 
 
 def _show(report: Exported, *, json: bool) -> int:
     _note(report)
-    return _print(report, ("export", report.url), f"{report.rows:,} in {report.files:,} files, {report.bytes:,} bytes", json=json)
+    return _print(
+        report,
+        ("export", report.url),
+        f"{report.rows:,} in {counted(report.files, 'file')}, {counted(report.bytes, 'byte')}",
+        json=json,
+    )
 
 
 def _note(report: Exported | Appended) -> None:
@@ -203,8 +211,8 @@ def _print(report: Exported | Appended, place: tuple[str, str], rows: str, *, js
             place,
             ("rows", rows),
             ("typed columns", f"{report.columns:,}"),
-            *([("do not fit", f"{report.unfit:,} numbers: their decimals are null")] if report.unfit else []),
-            *([("not known", f"{report.doubtful:,} changes lack an image: see `note`")] if report.doubtful else []),
+            *([("do not fit", f"{counted(report.unfit, 'number')}: decimals are null there")] if report.unfit else []),
+            *([("not known", f"{counted(report.doubtful, 'change')} without an image: see `note`")] if report.doubtful else []),
             ("seconds", f"{report.seconds:.1f}"),
         ]
     )

@@ -13,7 +13,10 @@ ENDS = frozenset({".quit", ".exit", "quit", "exit"})
 
 def welcome(schemas: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
     """Returns the lines that show every view with its columns."""
-    lines = ["The vault's views. A query ends with ; and .schema shows this again, .quit ends."]
+    lines = [
+        "The vault's views. A query ends with ; and .schema shows this again, .quit ends.",
+        "Attributes that no query has read yet have typed columns, too (status_s, total_n): `.schema` shows them afterwards.",
+    ]
     for view, columns in schemas.items():
         lines.append(f"{view}  {', '.join(f'{name} {kind}' for name, kind in columns)}")
     return lines
