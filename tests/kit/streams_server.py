@@ -11,7 +11,7 @@ and DescribeTable. For throttling and broken connections, put a `FaultProxy` bef
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -38,15 +38,16 @@ CODES: Mapping[type[BackstreamError], str] = {
 
 
 class StreamsServer:
-    """Serves one table and all its streams; `clock`: the table's, also told in each answer's Date.
+    """Serves one table and all its streams; `clock`: the table's, also told in each answer's Date. `others`: more tables.
 
     `page_shards`: how many shards DescribeStream gives at once; AWS gives 100. `shown`: makes what clients see of each stream.
     """
 
-    def __init__(self, table: MemoryTable, clock: Clock, *, page_shards: int = 100) -> None:
+    def __init__(self, table: MemoryTable, clock: Clock, *, others: Sequence[MemoryTable] = (), page_shards: int = 100) -> None:
         self.clock = clock
         self.shown: Callable[[ChangeStream], ChangeStream] = lambda stream: stream
         self._table = table
+        self._tables = {each.name: each for each in (table, *others)}
         self._page_shards = page_shards
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -83,12 +84,12 @@ class StreamsServer:
         return operations[operation](request)
 
     def _describe_table(self, request: Mapping[str, Any]) -> object:
-        if request["TableName"] != self._table.name:
+        if request["TableName"] not in self._tables:
             raise MissingTable(f"Table: {request['TableName']} not found")
-        return {"Table": msgspec.Raw(self._table.facts().description)}
+        return {"Table": msgspec.Raw(self._tables[request["TableName"]].facts().description)}
 
     def _stream(self, arn: str) -> ChangeStream:
-        found = [stream for stream in self._table.streams if stream.arn == arn]
+        found = [stream for table in self._tables.values() for stream in table.streams if stream.arn == arn]
         if not found:
             raise NotFound(f"Requested resource not found: Stream: {arn} not found")
         return self.shown(found[0])
@@ -103,7 +104,7 @@ class StreamsServer:
             "StreamLabel": facts.label,
             "StreamStatus": "ENABLED" if facts.enabled else "DISABLED",
             "StreamViewType": facts.view,
-            "TableName": self._table.name,
+            "TableName": facts.arn.split("/")[1],
             "Shards": [_shard(shard) for shard in shards[: self._page_shards]],
         }
         if len(shards) > self._page_shards:

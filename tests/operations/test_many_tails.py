@@ -10,20 +10,29 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
 from unittest.mock import patch
 
 import pytest
 
 from backstream.apps.config import Config
+from backstream.clock import SystemClock
 from backstream.errors import BackstreamError, NotFound, Refused
 from backstream.operations.capture.many_tails import ManyTails
 from backstream.operations.capture.shards import Share
 from backstream.operations.capture.tail import TailReport
+from backstream.operations.setup.init import InitOptions, init
 from backstream.ports import Put
+from backstream.stores.directory import DirectoryStore
+from backstream.tables.memory import MemoryTable
+from backstream.vault.catalog import Layout
 from benchmarks.many_tables import resident
 from kit.clock import ManualClock
-from kit.images import image
+from kit.images import SCHEMA, image
 from kit.scene import Scene
+from kit.streams_server import StreamsServer
+
+SECONDS = 30  # of steady writing
 
 # --- who is followed, on a clock of its own ---------------------------------------------------------------------------------------
 
@@ -209,6 +218,53 @@ def memory_of_tail(scene: Scene, tables: Sequence[str]) -> float:
     said = running.communicate()[1]
     assert running.returncode == 0, said
     return memory
+
+
+@pytest.mark.soak
+def test_two_thousand_changes_a_second_are_kept_kills_included(scene: Scene, table_name: str) -> None:
+    """Forty tables of fifty changes a second each, for half a minute. ministack is too slow for it: the streams are served here."""
+    clock = SystemClock()
+    tables = [MemoryTable(f"{table_name}-{number:02}", clock, SCHEMA) for number in range(40)]
+    (scene.folder / "vault").mkdir()
+    scene.url = f"file://{scene.folder}/vault"
+    for each in tables:
+        each.enable_stream()
+        init(DirectoryStore(scene.folder / "vault", clock), each, InitOptions(layout=Layout.LOG))
+    model: dict[str, Counter[tuple[str, str]]] = {each.name: Counter() for each in tables}
+    killed = threading.Event()
+    with StreamsServer(tables[0], clock, others=tables[1:]) as server, ThreadPoolExecutor(1) as pool:
+        for name in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"):
+            scene.environment[name] = server.url
+        writing = pool.submit(steadily, tables, model, clock, killed)
+        for _ in range(4):
+            running = scene.start("tail", "--all", "--log", "json")
+            assert running.stderr is not None
+            seen = {json.loads(line)["table"] for line in islice((each for each in running.stderr if each.startswith("{")), 80)}
+            running.send_signal(signal.SIGKILL)
+            said = running.communicate()[1]
+            assert len(seen) > 20, said
+        killed.set()
+        writing.result()
+        ran = scene.run("tail", "--all", "--until-caught-up", "--json")
+    assert ran.code == 0, ran.err
+    for each in tables:
+        assert kept(scene, each.name) == model[each.name], each.name
+
+
+def steadily(
+    tables: Sequence[MemoryTable], model: dict[str, Counter[tuple[str, str]]], clock: SystemClock, killed: threading.Event
+) -> None:
+    """Writes fifty rows into each table in each second, for half a minute at least. On a busy machine a second takes longer."""
+    for turn in count():
+        if turn >= SECONDS and killed.is_set():
+            return
+        ends = clock.now() + 1
+        for table in tables:
+            rows = [(str(row), f"{turn}") for row in range(50)]
+            for some in (rows[:25], rows[25:]):
+                assert not table.write([Put(image("row", row, v={"N": version})) for row, version in some])
+            model[table.name].update(rows)
+        clock.sleep(max(0.0, ends - clock.now()))
 
 
 def kept(scene: Scene, name: str) -> Counter[tuple[str, str]]:
