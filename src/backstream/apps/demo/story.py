@@ -235,7 +235,7 @@ class _Story:
         third.passengers()
         self._await(tail, lambda reached: reached.window_to is not None and reached.window_to >= moment.iso(ended))
         say(
-            f"A third night is left to you. A release has ruined {_night_words()}, after {moment.iso(begun)} and up to "
+            f"A third night is left to you. A release ruins {_night_words()}, after {moment.iso(begun)} and up to "
             f"{moment.iso(ended)}. The page docs/runbook.md has the commands. Paste this into another terminal first:"
         )
         self._narration.output(self._shell.exports())
