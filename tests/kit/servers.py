@@ -6,6 +6,7 @@ to be. What differs from S3 is compared with `KNOWN`: a difference that nobody h
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,29 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "Ceph RGW": ("If-None-Match", "wrong checksums are refused", "another account's bucket is refused"),
 }
+
+
+# The suite of contracts, on a server: the tests that are known to fail there, with the versions that docs/servers.md names.
+CONTRACTS = tuple(f"tests/contracts/test_{each}.py" for each in ("object_store", "files", "markers", "version_remover"))
+ON_S3 = "boto3 or s3 or bucket"  # the parameters of tests that ask the server, by one transport
+KNOWN_FAILURES: Mapping[str, tuple[str, ...]] = {
+    "moto": (
+        "test_a_delete_is_a_marker_on_top",
+        "test_a_listing_goes_on_after_a_name",
+        "test_a_listing_of_versions_goes_on_after_a_name",
+        "test_bytes_that_are_not_there",
+        "test_deleting_nothing_leaves_a_marker",
+        "test_many_at_once_by_their_odd_names",
+        "test_markers_stand_where_they_were_put",
+        "test_more_versions_than_a_page",
+        "test_no_version_id_is_used_again",
+        "test_odd_names_are_kept_as_they_are",
+        "test_of_many_objects_those_that_are_missing_come_as_errors",
+        "test_writers_at_once_lose_no_version",
+    ),
+}
+SUITE = "the suite of contracts"
+NEEDED = "the trial of `init`"  # no vault lies on a server that it refuses, so the suite is not run there
 
 
 def free_port() -> int:
@@ -200,7 +224,7 @@ def facts(aws: Aws) -> dict[str, str]:
     s3, bucket = aws.client("s3", config=client_config()), f"backstream-{uuid.uuid4().hex[:10]}"
     found = {"versioning": _tried(lambda: _made(s3, bucket))}
     faults = _tried(lambda: "; ".join(server.faults_of(S3Store(BotoApi(s3, bucket), "vault", SystemClock()))))
-    found["the trial of `init`"] = faults
+    found[NEEDED] = faults
     for word in ("If-None-Match", "If-Match"):
         found[word] = (
             "no: ignored" if f"ignores {word}" in faults else "?" if faults != "yes" and "ignores" not in faults else "yes"
@@ -258,6 +282,34 @@ def _locks(s3: Any, bucket: str) -> str:
     return "no: a locked version was removed"
 
 
+def contracts(aws: Aws, known: Collection[str]) -> tuple[str, list[str]]:
+    """Runs the suite of contracts on this server: the line of the table, and the failing tests that are not known."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        words = ("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-k", ON_S3, f"--junitxml={report}")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *words, *CONTRACTS],
+            env={**inherited, **aws.environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=1_800,
+            check=False,
+        )
+        return counted(report.read_text(), known)
+
+
+def counted(report: str, known: Collection[str]) -> tuple[str, list[str]]:
+    """What a JUnit report says: the line of the table, and the names of failing tests whose function is not known."""
+    every = re.findall(r'<testcase [^>]*? name="([^"]+)"[^>]*?(/>|>.*?</testcase>)', report, re.DOTALL)
+    ran = {name: inner for name, inner in every if "<skipped" not in inner}
+    failed = sorted(name for name, inner in ran.items() if "<failure" in inner or "<error" in inner)
+    functions = sorted({name.partition("[")[0] for name in failed})
+    line = f"{len(ran) - len(failed)} of {len(ran)} pass" + (f"; not {', '.join(functions)}" if failed else "")
+    none = [] if ran else ["the suite did not run"]
+    return line, [*none, *(name for name in failed if name.partition("[")[0] not in known)]
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -274,8 +326,8 @@ def table(found: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:
 
 def undecided(name: str, found: Mapping[str, str]) -> list[str]:
     """The differences that nobody has written down."""
-    whole = "the trial of `init`"
-    return [fact for fact, said in found.items() if said != "yes" and fact != whole and fact not in KNOWN[name]]
+    whole = NEEDED
+    return [fact for fact, said in found.items() if said != "yes" and fact not in (whole, SUITE) and fact not in KNOWN[name]]
 
 
 def main(names: list[str]) -> int:
@@ -285,7 +337,11 @@ def main(names: list[str]) -> int:
     for name in names or SERVERS:
         try:
             with SERVERS[name]() as (version, aws):
-                found[name] = version, facts(aws)
+                asked = facts(aws)
+                taken = asked[NEEDED] == "yes"
+                suite, failing = contracts(aws, KNOWN_FAILURES.get(name, ())) if taken else ("not run: `init` refuses it", [])
+                found[name] = version, {**asked, SUITE: suite}
+                unknown += [f"{name}: {SUITE}: {each}" for each in failing]
         except (FileNotFoundError, RuntimeError, subprocess.SubprocessError) as error:
             _say(f"{name}: left out: {error}")
             continue
