@@ -46,19 +46,24 @@ class Measured:
     seconds: float
 
 
+def launched(words: Sequence[str], noted: Path) -> tuple[int, bytes]:
+    """Runs a process, and returns the largest resident size that it had, in bytes, and its output. `noted`: a file for the size."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    path_of_python = os.pathsep.join([TESTS, *filter(None, [environment.get("PYTHONPATH")])])
+    command = [sys.executable, "-S", "-E", "-c", LAUNCHER, str(noted), *words]
+    done = subprocess.run(command, env={**environment, "PYTHONPATH": path_of_python}, stdout=subprocess.PIPE, check=True)
+    return int(noted.read_text()) * 1024, done.stdout
+
+
 def measured(count: int, words: Sequence[str], path: Path) -> Measured:
     """Run a restore of `count` rows into `path` as a process of its own; check that all are there."""
     began = time.monotonic()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    path_of_python = os.pathsep.join([TESTS, *filter(None, [environment.get("PYTHONPATH")])])
-    peak = path.with_suffix(".peak")
-    launched = [sys.executable, "-S", "-E", "-c", LAUNCHER, str(peak), *words]
-    done = subprocess.run(launched, env={**environment, "PYTHONPATH": path_of_python}, stdout=subprocess.PIPE, check=True)
-    report = msgspec.json.decode(done.stdout, type=Restored)
+    peak, said = launched(words, path.with_suffix(".peak"))
+    report = msgspec.json.decode(said, type=Restored)
     assert (report.put, report.failed) == (count, 0)
     with path.open("rb") as file:
         assert sum(1 for _ in file) == count
-    took = Measured(int(peak.read_text()) * 1024, time.monotonic() - began)
+    took = Measured(peak, time.monotonic() - began)
     sys.stderr.write(f"{words[0]} {count:,} rows: peak {took.peak / MEGABYTE:.0f} MB, {took.seconds:.1f} s\n")
     return took
 
