@@ -31,6 +31,8 @@ ZSTD, SKIPPABLE, GZIP = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\x1f\x8b"
 DEEPEST = 64
 LINES = ("log/", "base/", "compacted/")
 NOTES = "redriven/"  # of batches that have arrived, and of differences that are explained: the name of one, in plain text
+CHECKSUMS = (".md5", ".checksum")  # of an export's manifest
+_CHECKSUM = re.compile(rb"[0-9A-Za-z+/]{1,64}={0,2}\s*")
 _NOTE = re.compile(rb"[!-z|~]{1,1024}")  # one name: no space, no braces
 
 
@@ -58,6 +60,8 @@ class Search:
                 lines = self._lines(body)
                 return Hit(row, lines) if lines else None
         if row.name.startswith(f"{self._folder}{NOTES}") and _NOTE.fullmatch(body):
+            return None
+        if row.name.endswith(CHECKSUMS) and _CHECKSUM.fullmatch(body):
             return None
         return Hit(row, 0) if self.is_in(body) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -11,7 +11,7 @@ from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
 from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.operations.bulk.progress import Progress
-from backstream.operations.erase import base_rewriter
+from backstream.operations.erase import base_rewriter, exports
 from backstream.operations.erase.redacting import Redactor
 from backstream.operations.erase.removing import Removing
 from backstream.operations.erase.report import NotErased
@@ -81,8 +81,10 @@ class ErasureSweep:
                 dead.append(hit)
         self._removing.remove([hit.row for hit in dead])
         self._removing.remove(self._parts_of(old))
+        self._rewrite_exports([hit.row for hit in others if exports.is_data(hit.row.name)])
         for hit in others:
-            self._rewrite(hit)
+            if not exports.is_data(hit.row.name):
+                self._rewrite(hit)
         self._removing.clear_markers(self._folder)
 
     def _is_index(self, row: ObjectVersion) -> bool:
@@ -131,6 +133,14 @@ class ErasureSweep:
             self.left.append(NotErased(f"{row.name} (version {row.version})", error.message))
             return
         self._removing.remove([row])
+
+    def _rewrite_exports(self, rows: Sequence[ObjectVersion]) -> None:
+        try:
+            exports.rewrite(self._vault.store, Search(self._vault, self._subject), rows)
+        except BackstreamError as error:
+            self.left += [NotErased(f"{row.name} (version {row.version})", error.message) for row in rows]
+            return
+        self._removing.remove(rows)
 
     def _rewrite_gap(self, body: bytes) -> None:
         """Records a gap anew without the subject's rows."""
