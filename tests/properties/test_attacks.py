@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import zstandard
 
 from backstream.engine.local.engine import LocalEngine
 from backstream.errors import BackstreamError, NotSigned
@@ -22,6 +23,7 @@ from backstream.model.values import wire
 from backstream.operations.base.compact import compact
 from backstream.operations.erase import EraseContext, EraseRequest, erase
 from backstream.operations.inspect import signatures
+from backstream.operations.inspect.check import CheckContext, check
 from backstream.operations.restore import RestoreContext, RestoreRequest, ToFile, restore
 from backstream.operations.retain import RetainContext, retain
 from backstream.operations.setup.init import InitOptions, init
@@ -31,6 +33,7 @@ from backstream.vault import groups
 from backstream.vault.catalog import Layout
 from backstream.vault.columns import ColumnStore
 from backstream.vault.gaps.gaps import Gap, Gaps
+from backstream.vault.log import inventory
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.attacks import REMAIN, TABLE, Attack, Attacker
@@ -40,6 +43,7 @@ from kit.signing import signed, signing, verified
 from kit.stage import Stage
 
 ERASED = key(5)
+OFTEN = ("/catalog.json", "/columns.json")  # are written again and again
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 NOT_YET = "is included only if it has arrived"
 FEW, MANY = range(100), range(100, 2_100)
@@ -254,6 +258,40 @@ def test_a_note_of_a_second_to_come_is_not_believed_nor_one_that_is_not_signed()
     assert gaps.last_agreed(now) == now - 10
     with pytest.raises(NotSigned, match="agreed/"):
         readers[1].last_agreed(now)
+
+
+def checked(store: MemoryStore, clock: ManualClock) -> list[str]:
+    vault = TableVault.open(store, TABLE, engines=LocalEngine)
+    return [f"{each.object}: {each.why}" for each in check(vault, CheckContext(clock, SMALL)).findings]
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_check_names_a_version_over_each_object_that_is_written_once(layout: Layout) -> None:
+    """All but those of generations and sets that are over, which nobody reads."""
+    found = target(layout, compacted=True, with_signatures=False, furnished=True)
+    clock, store = ManualClock(found.now), MemoryStore(ManualClock(found.now))
+    store._versions = {name: list(versions) for name, versions in found.objects.items()}
+    assert checked(store, clock) == []
+    vault = TableVault.open(store, TABLE)
+    generation = vault.compacted.current()
+    sets = [*generation.changes, *inventory.sets_of_bases(vault.bases, generation)]
+    counts = {*(each.id for each in sets), f"{generation.number:08d}.json"}
+    names = [each for each in found.objects if each.startswith(f"_backstream/{TABLE}/") and not each.endswith(OFTEN)]
+    wanted = [each for each in names if "/compacted/" not in each or any(one in each for one in counts)]
+    assert any("/erasures/" in each for each in wanted)
+    for name in wanted:
+        store.put(name, b'{"x":1}')
+    named = checked(store, clock)
+    assert [each for each in wanted if not any(one.startswith(each) for one in named)] == []
+
+
+@pytest.mark.parametrize("body", [b"", b"no index", zstandard.compress(b"[]")])
+def test_an_index_of_gaps_that_is_none_ends_no_check(body: bytes) -> None:
+    found = target(Layout.LOG, compacted=False, with_signatures=False)
+    store = MemoryStore(ManualClock(found.now))
+    store._versions = {name: list(versions) for name, versions in found.objects.items()}
+    store.put(f"_backstream/{TABLE}/compacted/gaps/00000001.json.zst", body)
+    assert any("00000001.json.zst cannot be read" in each for each in checked(store, ManualClock(found.now)))
 
 
 def test_a_finding_of_blame_is_signed() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import msgspec
+
 from backstream.errors import Damaged, MissingObject
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
@@ -47,7 +49,11 @@ def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
     """Yields those that are neither of the log nor compacted."""
     store, table = vault.store, vault.catalog.table
     folder = catalogs.folder(table)
-    folded = vault.gaps.folded()
+    try:
+        folded = vault.gaps.folded()
+    except Damaged as error:  # the gaps that it has folded show as hidden then
+        yield wrong(FindingKind.DAMAGED, f"{folder}compacted/gaps/", error.message)
+        folded = set()
     for what, prefix in OWN:
         listed = below.every_first(store, folder + prefix)
         concealed = (each for each in listed if each.version and each.markers and (each.name, each.version) not in folded)
@@ -112,6 +118,17 @@ def planted(vault: TableVault, found: Inventory) -> Iterator[RepairableFinding]:
             yield second_version(each.name, each.strange)
     for part in vault.compacted.seen():
         yield from map(of_damage, vault.compacted.planted(part))
+
+
+def planted_records(vault: TableVault) -> Iterator[RepairableFinding]:
+    """Yields later versions of records that are written once: of base backups, erasures, sets. Nobody reads them."""
+    folder = catalogs.folder(vault.catalog.table)
+    of_sets = (f"compacted/{each.id}/" for each in vault.compacted.current().sets)
+    for prefix in ("base/", "erasures/", *of_sets):
+        for each in below.every_first(vault.store, folder + prefix):
+            if each.over and each.name.endswith((".json", "/sources.ndjson.zst")):
+                over = msgspec.structs.replace(each, later=each.over)
+                yield from map(of_damage, below.damage_of(vault.store, over))
 
 
 def _seconds(sets: Sequence[Set]) -> tuple[int, int] | None:

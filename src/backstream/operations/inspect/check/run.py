@@ -91,6 +91,7 @@ class _Check:
         segments = list(concealed_log(self._vault, self._around.memory, progress))
         progress.phase("looking at the vault's own objects", None)
         self._note(records.concealed(self._vault, segments))
+        self._note(records.planted_records(self._vault))
         self._note(records.readable(self._vault))
         with self._lines:
             self._note(self._lines.take(self._everything(segments)))
