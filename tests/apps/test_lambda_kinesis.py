@@ -225,7 +225,7 @@ def test_one_source_at_a_time(feed: Feed) -> None:
 def test_without_a_vault(feed: Feed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     feed.writes.put(1, feed.micros(10))
     monkeypatch.delenv(VAULT_VARIABLE)
-    with pytest.raises(UsageError, match="which vault"):
+    with pytest.raises(UsageError, match="no vault is given"):
         deliver(feed.writes.records())
     (told,) = lines(capsys)
     assert (told["table"], told["count"], told["captured"], told["error"]) == ("flights", 1, 0, "UsageError")

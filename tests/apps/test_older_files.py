@@ -30,6 +30,7 @@ def test_doctor_tells_of_a_vault_that_others_may_read(
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("COLUMNS", "400")  # so that no path is broken at a hyphen
     vault = tmp_path / "a vault"
     vault.mkdir()
     vault.chmod(0o755)

@@ -152,5 +152,5 @@ def test_without_any_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     stage = LambdaStage()
     monkeypatch.delenv(VAULT_VARIABLE)
     stage.put([1])
-    with pytest.raises(UsageError, match="which vault"):
+    with pytest.raises(UsageError, match="no vault is given"):
         stage.deliver(stage.records())

@@ -17,7 +17,7 @@ from kit.stage import wait_for
 
 @pytest.fixture
 def stack(aws: Aws, bucket: str, table_name: str, tmp_path: Path, lambda_zip: Path) -> Iterator[Stack]:
-    found = Stack(Scene(aws, bucket, table_name, tmp_path), lambda_zip, choices=["--retain"])
+    found = Stack(Scene(aws, bucket, table_name, tmp_path), lambda_zip, choices=["--retain", "--keep-at-least", "1s"])
     yield found
     aws.client("cloudformation").delete_stack(StackName=found.name)
 

@@ -51,7 +51,7 @@ NOT_RUN: dict[str, str] = {
     "web": "servers that run until they are stopped; tests/web runs them",
     "who": f"a trail of CloudTrail: {NEEDS_AWS}; tests/operations/test_blame_command.py runs blame",
     "sql": "",
-    "export": "",
+    "export": f"an image of a container: {NEEDS_AWS}",
     "groups": "",
     "vault": "an object's version id, which differs at each run",
     "spark": "a cluster; tests/spark runs restores and the job file on one",

@@ -350,7 +350,7 @@ def test_stopped_by_hand(stocked: Scene, proxy: FaultProxy, number: signal.Signa
         child.send_signal(number)
     out, said = child.communicate(timeout=240)
     assert (child.returncode, out) == (130, "")
-    assert "the same command goes on from there" in said
+    assert "the same command resumes there" in said
     assert "Traceback" not in said
     assert stocked.vault().bases.complete() == []
     kept = sum(part.count for plan in stocked.vault().bases.plans() for part in stocked.vault().bases.parts(plan.id))

@@ -14,6 +14,7 @@ import pytest
 from backstream.apps import aws_lambda
 from backstream.errors import Refused
 from backstream.model.tables.creation import on_demand
+from backstream.operations.setup.destination import AGAIN
 from kit.images import SCHEMA, image, key
 from kit.invocations import Invocation
 from kit.kinesis import Record, Writes, active_stream, record
@@ -173,11 +174,14 @@ def test_under_a_running_tail(told: Told, what: str, words: str) -> None:
         told.remake_stream()
     _, err = running.communicate(timeout=240)
     assert running.returncode == 1, err
-    nothing_more = f"{'the table ' + told.scene.table + words.removeprefix('the table')}: nothing more is claimed of the one before"
-    gone = f"{told.arn} not found" if what == "stream" else nothing_more
-    assert gone in err or nothing_more in err or f"{words}: nothing more is claimed" in err, err
+    found = f"{'the table ' + told.scene.table + words.removeprefix('the table')}: nothing more is claimed of the one before"
+    # It may ask just while there is neither, or while the table's changes go nowhere.
+    gone = f"Table: {told.scene.table} not found" if what == "table" else f"{told.arn} not found"
+    said = (found, f"{words}: nothing more is claimed", gone, "(a recorded gap): nothing more is claimed")
+    assert any(each in err for each in said), err
     told.witness()
-    assert [each for each in told.gaps() if each == words] == [words]
+    gaps = told.gaps()
+    assert gaps.count(words) == 1 or AGAIN in gaps, gaps  # the time in which changes went nowhere holds the other one
 
 
 @pytest.mark.parametrize("place", ["us-east-1:111122223333", "eu-west-1:000000000000"])
