@@ -85,8 +85,7 @@ class Tail:
         self._running: dict[Future[bool], str] = {}
         self._captured = self._gaps = 0
         self._look_at = float("-inf")
-        self._stale = True
-        self._open = True
+        self._stale = self._open = True
         self._closed = parts.closed
         self._base = base
         self._marked = base
@@ -213,10 +212,8 @@ class Tail:
         self._lacking.add(shard)
         if self._waited_for(shard) and shard not in self._told:
             self._told.add(shard)
-            claim, which = (
-                self._done[shard].claim,
-                "only a part of the shards that follow it" if children else "no shard that follows it",
-            )
+            claim = self._done[shard].claim
+            which = "only a part of the shards that follow it" if children else "no shard that follows it"
             until = "nothing" if claim is None else f"nothing later than {moment.iso(claim)}"
             self._parts.notice(f"{shard} has ended, and {which} is listed: until it is, {until} is claimed")
 
