@@ -134,11 +134,16 @@ class Thinning:
         self._change(thinned)
 
     def _rebuilt(self, kept: KeptState, before: Sequence[KeptState], after: Sequence[KeptState]) -> KeptState:
-        """Returns a kept state that builds on the last one of `after`; it is written anew if it builds on one that is given up."""
+        """Returns a kept state that builds on the last one of `after`; it is written anew if it builds on one that is given up.
+
+        The state of the horizon's own second is written whole: it is read from a base backup without what was deleted before.
+        """
         chain = horizons.chain(before, kept.second)
         if kept.whole or (after and after[-1] == chain[-2]):
             return kept
-        upon = after[-1].second if after and after[-1].second in {each.second for each in chain} else None
+        known = self.vault.catalog.horizon
+        shows_deletes = known is not None and kept.second < known.second
+        upon = after[-1].second if shows_deletes and after and after[-1].second in {each.second for each in chain} else None
         self._progress.phase(f"writing the state of {moment.iso(kept.second)} anew", None)
         only = state.entries_at if upon is None else state.changed_since(upon)
         with self.vault.engine.state(self.vault, kept.second, self._progress.advance) as found:
