@@ -30,7 +30,7 @@ from backstream.apps.monitoring.emf import emf
 from backstream.apps.verbs.arguments import seconds_of
 from backstream.clock import SystemClock
 from backstream.engine.local import memory as memories
-from backstream.errors import BackstreamError, DifferencesFound, Failed, UsageError
+from backstream.errors import BackstreamError, DifferencesFound, Failed
 from backstream.model.values.visible import visible_json
 from backstream.operations.drill import PATIENCE, SAMPLE, Drill, Pick
 from backstream.operations.drill.limits import Limit, OutOfTime
@@ -68,8 +68,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Raises UsageError for an invalid event, Failed if the drill was stopped, and DifferencesFound if it did not pass. Neither the
     log nor the error shows an item or its key; the record in the vault does.
     """
-    wanted = _wanted(event)
-    wanted.check("drill", _hint())
+    wanted = several.event_of(event, DrillEvent, "a drill", _hint())
     _settle_in()
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     stop = clock.now() + seconds - min(RESERVE, seconds / 3)
@@ -145,13 +144,6 @@ class _Last(NamedTuple):
     began: float
     passed: bool
     stopped: bool = False
-
-
-def _wanted(event: object) -> DrillEvent:
-    try:
-        return msgspec.convert(event, DrillEvent)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"not the event of a drill: {error}", hint=_hint()) from error
 
 
 def _hint() -> str:

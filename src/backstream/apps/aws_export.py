@@ -9,13 +9,9 @@ begun shortly before the end; an invocation that Lambda ends in a batch has appe
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.lambdas import invocation, several
@@ -24,7 +20,7 @@ from backstream.apps.lambdas.invocation import Context
 from backstream.apps.library import Vault
 from backstream.apps.verbs.tabular.lakes import Lake
 from backstream.clock import SystemClock
-from backstream.errors import BackstreamError, UsageError
+from backstream.errors import UsageError
 
 SHARE = 3  # no batch is begun in the last third of the time
 HINT = 'Send {"table": "NAME"}, {"tables": ["NAME", ...]} or {"group": "NAME"}.'
@@ -35,33 +31,15 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
 
     Raises UsageError for an invalid event or a variable that is missing, and Failed with the names of tables whose export failed.
     """
-    wanted = _wanted(event)
-    wanted.check("export", HINT)
+    wanted = several.event_of(event, several.OfTables, "an export", HINT)
     lake = Lake(_warehouse(), os.environ.get(CATALOG_VARIABLE) or GLUE)
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     ends = clock.now() + seconds - seconds / SHARE
     config = Config(clock=clock, patience=seconds, deadline=clock.now() + seconds)
     vault, tables = Vault(config), wanted.names(config)
-    found, failed = dict[str, Any](), list[str]()
-    for table in several.in_rotation(tables, clock.now()):
-        if clock.now() >= ends:
-            _tell({"table": table, "left": "no time was left: a later run begins with it"})
-            continue
-        try:
-            found[table] = _exported(vault, table, lake, ends)
-        except BackstreamError as error:
-            _tell({"table": table, "error": type(error).__name__, "hint": error.hint})
-            failed.append(table)
+    found, failed = several.in_turn(tables, clock, ends, lambda table: vault.table(table).append_to_iceberg(lake, ends=ends))
     several.raise_if(failed, tables, "the export has failed for")
     return found
-
-
-def _exported(vault: Vault, table: str, lake: Lake, ends: float) -> dict[str, Any]:
-    """Appends one table's changes, and logs the report: it counts, and names no item."""
-    report = vault.table(table).append_to_iceberg(lake, ends=ends)
-    said = msgspec.json.decode(msgspec.json.encode(report), type=dict[str, Any])
-    _tell(said)
-    return said
 
 
 def _warehouse() -> str:
@@ -69,15 +47,3 @@ def _warehouse() -> str:
     if not found:
         raise UsageError(f"{TO_VARIABLE} is not set", hint="It is the URL below which new Iceberg tables lie: s3://BUCKET/FOLDER.")
     return found
-
-
-def _wanted(event: object) -> several.OfTables:
-    try:
-        return msgspec.convert(event, several.OfTables)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"not the event of an export: {error}", hint=HINT) from error
-
-
-def _tell(line: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()

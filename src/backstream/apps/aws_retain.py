@@ -8,21 +8,15 @@ others. An invocation that Lambda ends in the middle leaves a vault that is righ
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.lambdas import invocation, several
 from backstream.apps.lambdas.invocation import Context
 from backstream.apps.library import Vault
 from backstream.clock import SystemClock
-from backstream.errors import BackstreamError, UsageError
-from backstream.operations.retain import Retention
 
 RESERVE = 30.0  # seconds before the end in which no other table is begun; a third of what there is if that is less
 HINT = 'Send {"table": "NAME"}, {"tables": ["NAME", ...]} or {"group": "NAME"}.'
@@ -40,43 +34,14 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
 
     Raises UsageError for an invalid event, and Failed with the names of tables whose retention failed.
     """
-    wanted = _wanted(event)
-    wanted.check("retention", HINT)
+    wanted = several.event_of(event, RetainEvent, "a retention", HINT)
     clock, seconds = SystemClock(), invocation.seconds_left(context, invocation.LONGEST)
     ends = clock.now() + seconds - min(RESERVE, seconds / 3)
     config = Config(clock=clock, patience=seconds, deadline=clock.now() + seconds)
     config.writer = os.environ.get(FUNCTION_NAME, config.writer)
     vault, tables = Vault(config), wanted.names(config)
-    found, failed = dict[str, Any](), list[str]()
-    for table in several.in_rotation(tables, clock.now()):
-        if clock.now() >= ends:
-            _tell({"table": table, "left": "no time was left: a later run begins with it"})
-            continue
-        try:
-            found[table] = _retained(vault, table, dry_run=wanted.dry_run)
-            failed += [table] if found[table]["left"] else []
-        except BackstreamError as error:
-            _tell({"table": table, "error": type(error).__name__, "hint": error.hint})
-            failed.append(table)
+    found, failed = several.in_turn(
+        tables, clock, ends, lambda table: vault.table(table).retain(dry_run=wanted.dry_run), lambda report: not report["left"]
+    )
     several.raise_if(failed, tables, "the retention has failed for")
     return found
-
-
-def _retained(vault: Vault, table: str, *, dry_run: bool) -> dict[str, Any]:
-    """Removes one table's old history, and logs the report: it counts, and names no item."""
-    report: Retention = vault.table(table).retain(dry_run=dry_run)
-    said = msgspec.json.decode(msgspec.json.encode(report), type=dict[str, Any])
-    _tell(said)
-    return said
-
-
-def _wanted(event: object) -> RetainEvent:
-    try:
-        return msgspec.convert(event, RetainEvent)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"not the event of a retention: {error}", hint=HINT) from error
-
-
-def _tell(line: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()

@@ -9,7 +9,6 @@ from there.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from backstream.apps.monitoring.emf import emf
 from backstream.apps.verbs.arguments import seconds_of
 from backstream.apps.verbs.many_witnesses import witness_all
 from backstream.clock import SystemClock
-from backstream.errors import BackstreamError, UsageError
+from backstream.errors import BackstreamError
 from backstream.operations.capture.witness import BUDGET, Witnessed
 
 RESERVE = 30.0  # seconds kept back to write what was read, and the watermark; a third of what there is if that is less
@@ -46,8 +45,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Raises UsageError for an invalid event, and the error that kept the witness from proving anything. For several tables it is
     Failed, with the names of the tables for which nothing is proven. The log shows no item.
     """
-    wanted = _wanted(event)
-    wanted.check("witness", HINT)
+    wanted = several.event_of(event, WitnessEvent, "a witness", HINT)
     run = _WitnessRun(wanted, context)
     if wanted.table is not None:
         return run.witness(wanted.table, run.budget)
@@ -71,7 +69,7 @@ class _WitnessRun:
         try:
             found = self._vault.table(table).witness(budget=budget, notice=lambda text: _notice(table, text))
         except BackstreamError as error:
-            _tell({"table": table, "error": type(error).__name__, "hint": error.hint})
+            several.tell({"table": table, "error": type(error).__name__, "hint": error.hint})
             raise
         _account(found, self._clock.now())
         return msgspec.json.decode(msgspec.json.encode(found), type=dict[str, Any])
@@ -84,25 +82,14 @@ class _WitnessRun:
         return found
 
 
-def _wanted(event: object) -> WitnessEvent:
-    try:
-        return msgspec.convert(event, WitnessEvent)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"not the event of a witness: {error}", hint=HINT) from error
-
-
 def _account(found: Witnessed, now: float) -> None:
     """Logs the figures, and all of the report: it names shards and counts records, without any item."""
     _write(emf(metrics.of_witness(found, now)))
-    _tell(msgspec.to_builtins(found))
+    several.tell(msgspec.to_builtins(found))
 
 
 def _notice(table: str, text: str) -> None:
-    _tell({"table": table, "notice": text})
-
-
-def _tell(line: Mapping[str, Any]) -> None:
-    _write(json.dumps(line).encode() + b"\n")
+    several.tell({"table": table, "notice": text})
 
 
 def _write(line: bytes) -> None:

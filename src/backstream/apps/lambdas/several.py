@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import msgspec
 
 from backstream.apps.config import Config
 from backstream.apps.selection.selecting import group_of, members
 from backstream.errors import BackstreamError, Failed, UsageError
+from backstream.ports import Clock
 
 MINUTE = 60
 
@@ -20,11 +24,6 @@ class OfTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     table: str | None = None
     tables: Sequence[str] = ()
     group: str | None = None
-
-    def check(self, what: str, hint: str) -> None:
-        """Raises UsageError unless tables are named in exactly one way. `what`: the kind of event; `hint`: the next step."""
-        if sum((self.table is not None, bool(self.tables), self.group is not None)) != 1:
-            raise UsageError(f"not the event of a {what}: it needs one of `table`, `tables` and `group`", hint=hint)
 
     def names(self, config: Config) -> list[str]:
         """Returns the tables, each once. Raises NotFound if there is no such group, or if no table has its tags.
@@ -37,6 +36,58 @@ class OfTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return list(dict.fromkeys(self.tables))
         found = group_of(config, self.group)
         return list(found.tables) or members(config, found)
+
+
+_Event = TypeVar("_Event", bound=OfTables)
+
+
+def event_of(event: object, kind: type[_Event], what: str, hint: str) -> _Event:
+    """Returns an event's fields. `what`: the kind of event, with its article; `hint`: the next step.
+
+    Raises UsageError for invalid fields, and unless tables are named in exactly one way.
+    """
+    try:
+        wanted = msgspec.convert(event, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"not the event of {what}: {error}", hint=hint) from error
+    if sum((wanted.table is not None, bool(wanted.tables), wanted.group is not None)) != 1:
+        raise UsageError(f"not the event of {what}: it needs one of `table`, `tables` and `group`", hint=hint)
+    return wanted
+
+
+def in_turn(
+    tables: Sequence[str],
+    clock: Clock,
+    ends: float,
+    run: Callable[[str], msgspec.Struct],
+    is_done: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> tuple[dict[str, Any], list[str]]:
+    """Runs it for one table after the other, and logs each report: it must count, and name no item.
+
+    No table is begun after `ends` (epoch seconds). `is_done`: False for a report with something left. Returns the reports as JSON,
+    and the tables that failed or are not done.
+    """
+    found, failed = dict[str, Any](), list[str]()
+    for table in in_rotation(tables, clock.now()):
+        if clock.now() >= ends:
+            tell({"table": table, "left": "no time was left: a later run begins with it"})
+            continue
+        try:
+            report = run(table)
+        except BackstreamError as error:
+            tell({"table": table, "error": type(error).__name__, "hint": error.hint})
+            failed.append(table)
+            continue
+        found[table] = msgspec.json.decode(msgspec.json.encode(report), type=dict[str, Any])
+        tell(found[table])
+        failed += [] if is_done(found[table]) else [table]
+    return found, failed
+
+
+def tell(line: Mapping[str, Any]) -> None:
+    """Logs a line of JSON as a whole: several tables may write at once."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 def in_rotation(tables: Sequence[str], now: float) -> list[str]:

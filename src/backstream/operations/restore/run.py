@@ -64,8 +64,8 @@ def result_of(prepared: PreparedRestore) -> Restored:
         return prepared.plan() if prepared.is_dry_run else prepared.apply()
 
 
-class Selected(msgspec.Struct, frozen=True):
-    """What a selection finds in a table. `nothing`: why it finds no row; None if it finds any.
+class FoundRows(msgspec.Struct, frozen=True):
+    """The result of a selection in a table. `nothing`: why it finds no row; None if it finds any.
 
     `never_seen`: the requested keys of which there has never been a row; `is_whole`: False if something could not be read.
     """
@@ -170,7 +170,7 @@ class PreparedRestore:
 
     # --- planning and doing ---
 
-    def look(self) -> Selected:
+    def look(self) -> FoundRows:
         """Return what the selection finds. Nothing is touched."""
         one, nothing = self._pass(Leftovers(None, self._left.head)), None
         try:
@@ -179,7 +179,7 @@ class PreparedRestore:
             nothing = error
         finally:
             one.close()
-        return Selected(nothing, one.never_seen(), is_whole=not self._source.named.count)
+        return FoundRows(nothing, one.never_seen(), is_whole=not self._source.named.count)
 
     def plan(self) -> Restored:
         """Return what `apply` would do: the same decisions, nothing written. NotFound where a selection matches nothing."""

@@ -8,11 +8,11 @@ from backstream.apps.cli.declaring import Argument, Option
 from backstream.apps.cli.options import CsvColumns, CsvDelimiter, FromFile, Json, NoChecksums, TableName
 from backstream.apps.cli.output import as_compared, as_failures, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import given
+from backstream.apps.cli.restore.words import need_files
 from backstream.apps.cli.target_options import ToEndpoint, ToProfile, ToRegion
 from backstream.apps.verbs import tables
 from backstream.apps.verbs.arguments import SEGMENTS
-from backstream.errors import DifferencesFound, NotFound, PartlyDone, UsageError
+from backstream.errors import DifferencesFound, NotFound, PartlyDone
 from backstream.model.counts import counted
 from backstream.operations.compare.diff import Diffed
 from backstream.operations.compare.recheck import PATIENCE
@@ -49,9 +49,7 @@ def diff(
 
     Nothing is written without --repair.
     """
-    of_files = {"no_checksums": no_checksums, "csv_delimiter": csv_delimiter, "csv_columns": csv_columns}
-    if from_file is None and (wrong := given(of_files)):
-        raise UsageError(f"{', '.join(wrong)}: there are no files", hint="They go with --from-file.")
+    need_files(from_file, "--from-file", no_checksums=no_checksums, csv_delimiter=csv_delimiter, csv_columns=csv_columns)
     elsewhere = any((to_profile, to_region, to_endpoint))
     place = tables.TablePlace(to_profile, to_region, to_endpoint) if elsewhere or from_file is None else None
     with ProgressBar() as bar:

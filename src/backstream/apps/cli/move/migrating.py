@@ -12,7 +12,7 @@ from backstream.apps.cli.differences import attributes, difference
 from backstream.apps.cli.options import AllowGap, CsvColumns, CsvDelimiter, Json, NoChecksums, TableName, Vault
 from backstream.apps.cli.output import Resumption, as_facts, as_failures, as_json, confirm, notice, out
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import given
+from backstream.apps.cli.restore.words import need_files
 from backstream.apps.cli.screen import data_output
 from backstream.apps.verbs import migrations
 from backstream.apps.verbs.arguments import SEGMENTS
@@ -61,10 +61,8 @@ def migrate(
 ) -> int:
     """Run a function of yours over every item: a dry run, unless --live. Its changes can be undone."""
     _check_words(script, resume, undo, earlier=at is not None or from_snapshot is not None)
-    files = FileOptions(not no_checksums, csv_delimiter, csv_columns)
-    if from_snapshot is None and files != FileOptions():
-        wrong = given({"no_checksums": no_checksums, "csv_delimiter": csv_delimiter, "csv_columns": csv_columns})
-        raise UsageError(f"{', '.join(wrong)}: there are no files", hint="They go with --from-snapshot; --resume knows them.")
+    named = "--from-snapshot; --resume knows them"
+    need_files(from_snapshot, named, no_checksums=no_checksums, csv_delimiter=csv_delimiter, csv_columns=csv_columns)
     backup = library.open(vault, patience=patience).table(table)
     if (live or resume is not None) and not yes and sys.stdin.isatty():
         what = (
@@ -101,7 +99,7 @@ def migrate(
                 live=live,
                 at=at,
                 from_snapshot=from_snapshot,
-                files=files,
+                files=FileOptions(not no_checksums, csv_delimiter, csv_columns),
                 allow_gap=allow_gap,
                 limit=limit,
                 shown=show,

@@ -20,7 +20,7 @@ from backstream.apps.cli.output import (
     notice,
 )
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import RestoreWords, fixed, fixed_window, given, selected_rows
+from backstream.apps.cli.restore.words import RestoreWords, fixed, fixed_window, given, need_files, selected_rows
 from backstream.apps.library import TableBackup
 from backstream.apps.verbs.arguments import Via
 from backstream.errors import UsageError
@@ -154,17 +154,15 @@ def _of_file(words: RestoreWords) -> dict[str, Any]:
 
 def _check_file_words(words: RestoreWords) -> None:
     """Raises UsageError for options of files without any."""
-    of_files = given(
-        {
-            "key_schema": words.key_schema,
-            "like": words.like,
-            "no_checksums": words.no_checksums,
-            "csv_delimiter": words.csv_delimiter,
-            "csv_columns": words.csv_columns,
-        }
+    need_files(
+        words.from_file,
+        "--from-file",
+        key_schema=words.key_schema,
+        like=words.like,
+        no_checksums=words.no_checksums,
+        csv_delimiter=words.csv_delimiter,
+        csv_columns=words.csv_columns,
     )
-    if of_files and words.from_file is None:
-        raise UsageError(f"{', '.join(of_files)}: there are no files", hint="They go with --from-file.")
 
 
 def _agree(table: str, words: RestoreWords, held: str | None, run: Callable[..., Restored]) -> None:

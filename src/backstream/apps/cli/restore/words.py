@@ -10,6 +10,7 @@ from backstream.apps.engines import EngineKind
 from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.arguments import Via
 from backstream.clock import SystemClock
+from backstream.errors import UsageError
 from backstream.model import moment, moment_arguments
 from backstream.model.counts import counted
 from backstream.operations.together.side_by_side import OnFailure
@@ -89,6 +90,12 @@ def selected_rows(words: RestoreWords) -> str:
         return ""
     rows = counted(len(words.key), "row") if words.key else "rows"
     return rows + (f" of {' and '.join(named)}" if named else "") + changed + " of "
+
+
+def need_files(files: str | None, option: str, **options: object) -> None:
+    """Raises UsageError for options of files if no files are named. `option`: how they are named."""
+    if files is None and (wrong := given(options)):
+        raise UsageError(f"{', '.join(wrong)}: there are no files", hint=f"They go with {option}.")
 
 
 def given(options: Mapping[str, object]) -> list[str]:

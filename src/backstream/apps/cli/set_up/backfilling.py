@@ -10,7 +10,7 @@ from backstream.apps.cli.each import over
 from backstream.apps.cli.options import CsvColumns, CsvDelimiter, Json, NoChecksums, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
-from backstream.apps.cli.restore.words import given
+from backstream.apps.cli.restore.words import need_files
 from backstream.apps.verbs.arguments import SEGMENTS
 from backstream.errors import UsageError
 from backstream.operations.base.backfill import Backfilled
@@ -41,14 +41,14 @@ def backfill(
     """A base backup of the table's present contents, safe beside a running tail or Lambda. Resumes where it was interrupted."""
     if from_export is not None and tables.single is None:
         raise UsageError("an export is of one table", hint="Name that table with --from-export.")
-    of_files = {
-        "read_between": read_between,
-        "no_checksums": no_checksums,
-        "csv_delimiter": csv_delimiter,
-        "csv_columns": csv_columns,
-    }
-    if from_export is None and (wrong := given(of_files)):
-        raise UsageError(f"{', '.join(wrong)}: there are no files", hint="They go with --from-export.")
+    need_files(
+        from_export,
+        "--from-export",
+        read_between=read_between,
+        no_checksums=no_checksums,
+        csv_delimiter=csv_delimiter,
+        csv_columns=csv_columns,
+    )
     held = library.open(vault)
 
     def one(table: str) -> None:
