@@ -16,9 +16,10 @@ from backstream.operations.inspect.status import status
 from backstream.operations.setup import server
 from backstream.stores.memory import MemoryStore
 from backstream.vault import catalog as catalogs
-from backstream.vault import forgotten, groups
+from backstream.vault import groups
 from backstream.vault.catalog import Catalog, Layout
-from backstream.vault.erasures import Erasures
+from backstream.vault.erasure import forgotten
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.gaps.index import GapIndexes
 from backstream.vault.log import erased_lines
 from backstream.vault.log.segments import Codec

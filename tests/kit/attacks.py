@@ -20,7 +20,7 @@ from backstream.vault import horizon
 from backstream.vault.bases import Base, BaseKind, BasePlan, Bases, CompletionRecord
 from backstream.vault.below_markers import First
 from backstream.vault.catalog import Catalog
-from backstream.vault.erasures import ErasedRow, Erasure
+from backstream.vault.erasure.erasures import ErasedRow, Erasure
 from backstream.vault.gaps.gaps import Gaps, note_of
 from backstream.vault.gaps.index import FoldedGap, GapIndex, GapIndexes
 from backstream.vault.log import frames

@@ -10,8 +10,8 @@ import pytest
 
 from backstream.errors import Damaged
 from backstream.stores.memory import MemoryStore
-from backstream.vault import forgotten
-from backstream.vault.erasures import FOREVER, ErasedRow, Erasure, Erasures, Finished, TouchedObject
+from backstream.vault.erasure import forgotten
+from backstream.vault.erasure.erasures import FOREVER, ErasedRow, Erasure, Erasures, Finished, TouchedObject
 from backstream.vault.log import erased_lines
 from fuzz.newer_records import CATALOG
 from kit.clock import ManualClock

@@ -18,9 +18,9 @@ from backstream.operations.capture.batch import keep_batch
 from backstream.operations.compare.verify import verify
 from backstream.operations.erase import EraseContext, Erased, EraseRequest, erase, verify_erasure
 from backstream.ports import Delete, Put
-from backstream.vault import forgotten
 from backstream.vault.catalog import Layout
-from backstream.vault.erasures import partition_of
+from backstream.vault.erasure import forgotten
+from backstream.vault.erasure.erasures import partition_of
 from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log.segments import SegmentKind
 from kit import images

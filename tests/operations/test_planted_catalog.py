@@ -20,8 +20,9 @@ from backstream.operations.base.compact import compact
 from backstream.operations.erase import EraseContext, EraseRequest, erase
 from backstream.stores.directory import DirectoryStore
 from backstream.vault import catalog as catalogs
-from backstream.vault import forgotten, groups, horizon
-from backstream.vault.erasures import Erasures
+from backstream.vault import groups, horizon
+from backstream.vault.erasure import forgotten
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.log import erased_lines, frames
 from backstream.vault.log.erased_lines import ErasedLines
 from backstream.vault.log.frames import FrameLine

@@ -23,7 +23,7 @@ from backstream.apps.library import Vault
 from backstream.apps.monitoring import metrics
 from backstream.apps.monitoring.emf import emf
 from backstream.apps.verbs.arguments import seconds_of
-from backstream.apps.verbs.many_witnesses import witness_all
+from backstream.apps.verbs.many.many_witnesses import witness_all
 from backstream.clock import SystemClock
 from backstream.errors import BackstreamError
 from backstream.operations.capture.witness import BUDGET, Witnessed

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.changes import Changing
     from backstream.apps.verbs.doctoring import Doctor
     from backstream.apps.verbs.erasing import Erasing
+    from backstream.apps.verbs.many.together import Together
     from backstream.apps.verbs.migrations import Migrating
     from backstream.apps.verbs.proving import Proving
     from backstream.apps.verbs.restores import Restoring
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from backstream.apps.verbs.tabular.exports import Exporting
     from backstream.apps.verbs.tabular.lakes import Lakes
     from backstream.apps.verbs.tabular.querying import Querying, SqlSession
-    from backstream.apps.verbs.together import Together
     from backstream.operations.bulk.progress import Progress
     from backstream.operations.capture.many_tails import TableResult
     from backstream.operations.capture.shards import Wrote

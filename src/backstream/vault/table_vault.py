@@ -22,14 +22,14 @@ from backstream.model.values import digests, wire
 from backstream.model.window import Window
 from backstream.ports import Engine, ObjectStore, StoredObject, Tag, Vouching, Wanted
 from backstream.vault import catalog as catalogs
-from backstream.vault import forgotten
 from backstream.vault.attribution.findings import AttributionStore
 from backstream.vault.bases import Bases
 from backstream.vault.catalog import Catalog
 from backstream.vault.coverage import Coverage, RestoreBase, counts
 from backstream.vault.drills import Drills
-from backstream.vault.erasures import Erasures
-from backstream.vault.forgotten import Forgotten
+from backstream.vault.erasure import forgotten
+from backstream.vault.erasure.erasures import Erasures
+from backstream.vault.erasure.forgotten import Forgotten
 from backstream.vault.gaps.failure_destination import Destination, Destinations
 from backstream.vault.gaps.gaps import Gaps
 from backstream.vault.log import inventory, segments

@@ -16,7 +16,7 @@ from backstream.operations.changes import keys_in
 from backstream.operations.erase import EraseContext, Erased, EraseRequest, ErasureVerified
 from backstream.operations.erase.discarded import DiscardedBatches
 from backstream.vault.catalog import Catalog
-from backstream.vault.erasures import Erasure
+from backstream.vault.erasure.erasures import Erasure
 
 
 class Erasing:

@@ -15,7 +15,7 @@ from backstream.model.changes.fold import BEGINNING
 from backstream.model.changes.item_chain import Break, ChainEvidence, ItemChain, Judge
 from backstream.model.window import AFTER_ALL, Window
 from backstream.vault.catalog import Catalog
-from backstream.vault.erasures import Erasures
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.log.log import DAY, LATE
 from backstream.vault.table_vault import TableVault
 

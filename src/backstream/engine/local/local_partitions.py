@@ -22,7 +22,7 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.ports.engine import PartitionWork
-from backstream.vault.erasures import Erasures
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.table_vault import TableVault
 
 READERS = 4  # objects read side by side

@@ -14,7 +14,7 @@ from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.ports.engine import PartitionWork, StatePartition
 from backstream.vault.bases import Part
-from backstream.vault.erasures import Erasures
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.log import LogListing

@@ -21,7 +21,7 @@ from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.ports.engine import EntriesRead, PartitionWork, StatePartition
-from backstream.vault.erasures import Erasures
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.table_vault import TableVault
 
 ORDER_BYTES = 64 << 20  # of stored objects that one map task reads

@@ -32,7 +32,7 @@ from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.ports import ObjectStore
 from backstream.ports.engine import PartitionWork, WorkPlace
-from backstream.vault.erasures import Erasures
+from backstream.vault.erasure.erasures import Erasures
 from backstream.vault.log.chains import Run
 from backstream.vault.log.writer_chains import Link
 from backstream.vault.table_vault import TableVault

@@ -11,11 +11,11 @@ from backstream.model.changes.entry import from_line
 from backstream.operations.erase import line_objects
 from backstream.operations.erase.subject import Subject
 from backstream.vault import catalog as catalogs
-from backstream.vault import erased_bases
 from backstream.vault.bases import FORMAT, Base, CompletionRecord, Part
 from backstream.vault.catalog import Catalog, folder
-from backstream.vault.erased_bases import new_id
-from backstream.vault.erasures import TouchedObject
+from backstream.vault.erasure import erased_bases
+from backstream.vault.erasure.erased_bases import new_id
+from backstream.vault.erasure.erasures import TouchedObject
 from backstream.vault.log import segments
 from backstream.vault.table_vault import TableVault
 

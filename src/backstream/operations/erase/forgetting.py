@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from backstream.errors import Damaged
 from backstream.model.values.key_arguments import parse_partition
 from backstream.operations.erase.request import EraseRequest
-from backstream.vault import forgotten
 from backstream.vault.catalog import Catalog
-from backstream.vault.forgotten import Forgotten
+from backstream.vault.erasure import forgotten
+from backstream.vault.erasure.forgotten import Forgotten
 from backstream.vault.table_vault import TableVault
 
 

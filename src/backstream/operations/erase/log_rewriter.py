@@ -18,7 +18,7 @@ from backstream.operations.bulk.progress import Progress
 from backstream.operations.erase import line_objects
 from backstream.operations.erase.subject import Subject
 from backstream.vault.catalog import folder
-from backstream.vault.erasures import TouchedObject
+from backstream.vault.erasure.erasures import TouchedObject
 from backstream.vault.log import compacted, erased_lines, frames, segments
 from backstream.vault.log.compacted import Generation, Set
 from backstream.vault.log.erased_lines import ErasedLines

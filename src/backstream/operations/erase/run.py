@@ -26,7 +26,7 @@ from backstream.operations.erase.subject import Subject, lived
 from backstream.operations.erase.survey import entries_of, row_folders, row_objects
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
-from backstream.vault.erasures import FORGETS_FORMAT, FORMAT, ErasedRow, Erasure, Finished, TouchedObject
+from backstream.vault.erasure.erasures import FORGETS_FORMAT, FORMAT, ErasedRow, Erasure, Finished, TouchedObject
 from backstream.vault.table_vault import TableVault
 
 PASSES = 4  # over what arrives while it runs

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.fold import BEGINNING
-from backstream.vault.erasures import Erasure
+from backstream.vault.erasure.erasures import Erasure
 
 NEVER = BEGINNING - 1
 

@@ -15,7 +15,7 @@ from backstream.apps.library import TableBackup
 from backstream.errors import DifferencesFound, NotFound, PartlyDone, UsageError
 from backstream.model.counts import counted
 from backstream.operations.erase import Erased, ErasureVerified
-from backstream.vault.erasures import Erasure
+from backstream.vault.erasure.erasures import Erasure
 
 NAMED = 20
 SAME = {

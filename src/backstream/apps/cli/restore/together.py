@@ -22,7 +22,7 @@ from backstream.apps.cli.output import (
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.cli.restore.words import RestoreWords, fixed_window, given, selected_rows
 from backstream.apps.verbs.arguments import Via
-from backstream.apps.verbs.together import targets_of
+from backstream.apps.verbs.many.together import targets_of
 from backstream.errors import UsageError
 from backstream.model.counts import counted
 from backstream.operations.restore import Restored

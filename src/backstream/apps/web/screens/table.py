@@ -130,7 +130,7 @@ async def facts(site: Site, request: Request) -> Response:
     status: Status = await site.read(request, lambda token: site.backup(token, name).status())
     return site.page(
         request,
-        "facts_part.html" if asked(request, "part") else "facts.html",
+        "parts/facts.html" if asked(request, "part") else "facts.html",
         table=name,
         status=status,
         problems=problems(status),
@@ -191,7 +191,7 @@ async def changes(site: Site, request: Request) -> Response:
     after = site.privacy.remember(page.after)
     return site.page(
         request,
-        "changes_part.html" if asked(request, "part") else "changes.html",
+        "parts/changes.html" if asked(request, "part") else "changes.html",
         table=name,
         span=span,
         rows=rows,
@@ -239,7 +239,7 @@ async def counts(site: Site, request: Request) -> Response:
     span, marks, counted, busiest = await site.read(request, read)
     return site.page(
         request,
-        "kinds_part.html" if asked(request, "part") else "kinds.html",
+        "parts/kinds.html" if asked(request, "part") else "kinds.html",
         table=name,
         counted=counted,
         busiest=busiest,

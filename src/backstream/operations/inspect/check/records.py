@@ -14,8 +14,9 @@ from backstream.operations.inspect.check.report import FindingKind, RepairableFi
 from backstream.operations.inspect.check.report import planted as of_damage
 from backstream.vault import below_markers as below
 from backstream.vault import catalog as catalogs
-from backstream.vault import catalog_versions, erased_bases, forgotten
+from backstream.vault import catalog_versions
 from backstream.vault.bases import Base
+from backstream.vault.erasure import erased_bases, forgotten
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.log import LogListing

@@ -25,7 +25,7 @@ from backstream.operations.inspect import safety
 from backstream.operations.inspect.whole_log import changes_since
 from backstream.operations.restore.request import RestoreRequest
 from backstream.operations.restore.states.row_states import RowState
-from backstream.vault.erasures import Erasure
+from backstream.vault.erasure.erasures import Erasure
 from backstream.vault.table_vault import TableVault
 
 

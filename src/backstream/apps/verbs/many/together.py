@@ -13,8 +13,8 @@ from backstream.apps.config import Config
 from backstream.apps.operator import operator
 from backstream.apps.verbs.arguments import Key, Moment, moment_of, resumable_folder
 from backstream.apps.verbs.changes import asked_of
+from backstream.apps.verbs.many.rows_of_each import keys_of_each
 from backstream.apps.verbs.restore_options import OF_EACH_TABLE, RestoreOptions, as_fields, check_deletes
-from backstream.apps.verbs.rows_of_each import keys_of_each
 from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge
 from backstream.operations import migrate as migrating

@@ -20,7 +20,7 @@ from backstream.model.values.decoding import UNDECODABLE, reason
 from backstream.ports import ObjectStore
 from backstream.vault import below_markers
 from backstream.vault.catalog import Catalog, folder
-from backstream.vault.erasures import Erasure, partition_of, salted
+from backstream.vault.erasure.erasures import Erasure, partition_of, salted
 
 FORMAT = 1
 COMMA = 20  # bytes of a record for each comma, at least: a hash has 40 digits
