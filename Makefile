@@ -37,6 +37,8 @@ lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --most=30 *.md docs/*.md docs/notes/*.md
 	@# In the code some forty lists of parts and fields, and figures of a part and its whole, are right as they stand.
 	PYTHONPATH=tests $(BIN)/python -m kit.plain_english --count --most=80 src
+	@# proselint, on pages and notes. Its exceptions stand in that module, each with its reason.
+	PYTHONPATH=tests $(BIN)/python -m kit.general_english --most=10 *.md docs/*.md docs/notes/*.md
 
 unit: $(VENV)/dev ## the tests
 	$(BIN)/pytest $(SPREAD) -m "not soak and not spark" --durations=10

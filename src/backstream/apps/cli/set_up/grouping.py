@@ -29,7 +29,7 @@ def group(
     remove: Annotated[bool, Option("--remove", help="Remove the group; its tables and its history stay.")] = False,
     json: Json = False,
 ) -> None:
-    """Name the tables of one application, list, show or remove groups. Definitions are kept for ever."""
+    """Name the tables of one application, list, show or remove groups. Definitions are kept forever."""
     held, defines = library.open(vault), bool(tables or tag)
     if defines and (at is not None or versions):
         raise UsageError("--at and --versions show a group; tables and tags define one", hint="Do one after the other.")
