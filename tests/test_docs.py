@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backstream.apps.cli.commands import GROUPS, load
 from backstream.apps.deploy import Choices, TemplateFormat, template
 from backstream.apps.monitoring import metrics
 from backstream.apps.monitoring.emf import Metric
@@ -20,6 +21,23 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 def test_the_cli_reference_is_up_to_date() -> None:
     assert (ROOT / "docs" / "cli.md").read_text() == reference(), "run `make docs`"
+
+
+def test_every_option_that_a_page_shows_with_a_command_is_one_of_its_options() -> None:
+    commands = {name: load(name) for group in GROUPS.values() for name in group}
+    known = {
+        name: {each for option in found.params for each in (*option.opts, *option.secondary_opts)}
+        for name, found in commands.items()
+    }
+    names = "|".join(sorted(commands, key=len, reverse=True))
+    shown = [
+        (page.name, command[1], option)
+        for page in [*PAGES, ROOT / "CHANGELOG.md"]
+        for command in re.finditer(rf"(?:backstream |`)({names})(?![\w-])([^\n`|;&#]*)", re.sub(r"\\\n\s*", " ", page.read_text()))
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", command[2])
+    ]
+    assert len(shown) > 400, "little was looked at"
+    assert [each for each in shown if each[2] not in known[each[1]] | {"--help", "--debug"}] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import click
+
 from backstream.apps.cli.commands import GROUPS, load
 
 HEAD = """# The command line
@@ -17,11 +19,12 @@ Generated from the command line itself (`make docs`). Names, exit codes and JSON
 - `KEY` is DynamoDB JSON, `{"id":{"S":"a"},"n":{"N":"5"}}`, or plain JSON where the table's key schema tells the types,
   `{"id":"a","n":5}`.
 - `DURATION` is `90s`, `30m`, `2h` or `1d`.
+- A default stands in brackets after the meaning: `[4]`.
 - Reports go to stdout, progress and errors to stderr. `--debug`, anywhere, shows a traceback with an error.
 
 | exit | meaning |
 |---|---|
-| 0 | all of it done |
+| 0 | everything was done |
 | 1 | failed, or only partly done: what is left is named and can be resumed |
 | 2 | usage error |
 | 3 | differences or findings (`verify`, `diff`, `check`, `doctor`), a drill that failed, an objective missed |
@@ -48,8 +51,14 @@ Every command that reports takes `--json`. Times are ISO 8601 in UTC. Keys and i
 | `snapshot` | `table, at, id, url, items, files, bytes, failed, complete, seconds`, `failures, warnings` |
 | `dump` | `table, id, url, items, files, bytes, segments, consistent, began, ended, read_units, seconds`, `warnings` ([snapshot.md](snapshot.md#dump)) |
 | `backfill` | `table, id, kind, rows, written, segments, resumed, began, ended, exact_from, captured_to, read_units, seconds`, `warnings` |
+| `witness` | `table, checked, missing, oldest_missing, gaps, proven_to, caught_up, waiting_for, throttled, seconds` |
 | `redrive` | `table, source, batches, records, redriven, captured, given_up, not_found, dry_run`, `left` (an array of `batch, sequence, why`) |
 | `erase` | `table, id, at, reason, keys, objects, lines, versions_removed, blocked_until, dry_run, seconds` and more ([erase.md](erase.md)) |
+| `retain` | `table, horizon, removed_versions, removed_bytes, kept_bytes, dry_run, dollars_per_month, locked_versions, locked_until, removed, notes, seconds, left, kept_states` |
+| `export` | `table, kind, url, from, to, rows, files, bytes, columns, unfit, seconds`, `damaged, warnings`; Iceberg: `iceberg_table` and `commits` instead of `url` and `bytes` |
+| `replicate` | `table, target, changes, copied, copied_whole, put, deleted, unchanged, gaps, lag_seconds, caught_up` |
+| `migrate` | `table, migration, source, live, scanned, changed, deleted, unchanged, already, failed, conflicts, seconds`, `failures, warnings, changes`, `undo`, `back` and `resume` (commands) |
+| `doctor` | `table, vault, checks, wrong, warnings, unknown` ([doctor.md](doctor.md)) |
 """  # noqa: E501 - rows of a table
 
 
@@ -65,7 +74,8 @@ def _section(name: str, command: Any) -> str:
     options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
     lines = [f"\n### {' '.join(['backstream', name, *arguments])}\n", f"{command.help.strip()}\n"]
     if options:
-        lines += ["| option | meaning |", "|---|---|", *map(_option, options)]
+        context = click.Context(command)
+        lines += ["| option | meaning |", "|---|---|", *(_option(each, context) for each in options)]
     return "\n".join(lines) + "\n"
 
 
@@ -74,10 +84,11 @@ def _argument(argument: Any) -> str:
     return str(name if argument.required or name.startswith("[") else f"[{name}]")
 
 
-def _option(option: Any) -> str:
+def _option(option: Any, context: click.Context) -> str:
     value = "" if option.is_flag else f" {option.metavar}"
     names = [each for each in (*option.opts, *option.secondary_opts) if each.strip()]
-    cells = [f"`{', '.join(names)}{value}`", option.help or ""]
+    default = option.get_help_extra(context).get("default", "").removesuffix(".0")
+    cells = [f"`{', '.join(names)}{value}`", f"{option.help or ''}{f' [{default}]' if default else ''}"]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
