@@ -31,6 +31,7 @@ HISTORY = ("history", TABLE, '{"zone":"z","number":1}')
 DEEP = b"[" * 100_000 + b"]" * 100_000
 DIGITS = b"9" * 6_000
 SET = "00000001-abcdefabcdef"
+METADATA = {"format": "1"}
 _MEGABYTE = 1 << 20
 _FOOT = struct.Struct("<I4s")
 
@@ -131,6 +132,7 @@ def bombs(at: int, whole: Mapping[str, bytes]) -> Iterator[Bomb]:
     yield from _of_sets()
     yield from _of_bases(at)
     yield from _of_records(at, whole)
+    yield from _of_newer_records(at, whole)
 
 
 def _of_segments(at: int) -> Iterator[Bomb]:
@@ -218,6 +220,50 @@ def _of_records(at: int, whole: Mapping[str, bytes]) -> Iterator[Bomb]:
     yield Bomb("catalog: nested settings", name, body, new, "catalog.json")
 
 
+def _of_newer_records(at: int, whole: Mapping[str, bytes]) -> Iterator[Bomb]:
+    """The index of gaps, findings of who made a change, groups, columns, erasures, and the positions of the witness."""
+    status, check = ("status", TABLE), ("check", TABLE)
+    frame = zstandard.ZstdCompressor().compress
+    packed = {
+        "a gigabyte": declared(b"a", GIGABYTE),
+        "a gigabyte that is not declared": zstd_of(b"[", GIGABYTE),
+        "nested": frame(b'{"x":%s}' % DEEP),
+    }
+    hour = moment.compact(at)
+    under = f"dt={hour[:4]}-{hour[4:6]}-{hour[6:8]}/hour={hour[9:11]}"
+    findings = f"{SYSTEM}actors/{under}/{hour}-{hour}_5_0123456789abcdef.ndjson.zst"
+    for kind, body in packed.items():
+        index = f"{SYSTEM}compacted/gaps/00000001.json.zst"
+        yield Bomb(f"index of gaps: {kind}", index, body, status, index)
+        yield Bomb(f"findings: {kind}", findings, body, check, "actors/", code=3)
+    nested = b'{"x":%s}' % DEEP
+    group = "_backstream/~groups/shop.json"
+    for kind, body in (
+        ("nested", nested),
+        ("too large", b" " * (2 * _MEGABYTE)),
+        ("names", b'{"format":1,"name":"shop","saved":"","tables":[%s""]}' % (b'"",' * 300_000)),
+    ):
+        yield Bomb(f"group: {kind}", group, body, ("group",), "shop")
+    columns = f"{SYSTEM}columns.json"
+    for kind, body in (("nested", nested), ("too large", b" " * (5 * _MEGABYTE))):
+        yield Bomb(f"columns: {kind}", columns, body, check, "columns.json", code=3)
+    yield from _of_erasures(whole)
+
+
+def _of_erasures(whole: Mapping[str, bytes]) -> Iterator[Bomb]:
+    """The catalog names an erasure, and the record that tells what is forgotten."""
+    catalog, erasure = f"{SYSTEM}catalog.json", "20231114T000000Z-abcdef"
+    decoded = msgspec.json.decode(whole[catalog], type=dict[str, msgspec.Raw])
+    listed = {catalog: msgspec.json.encode({**decoded, "erasures": [erasure]})}
+    begun = f"{SYSTEM}erasures/{erasure}/begun.json"
+    for kind, body in (
+        ("nested", b'{"x":%s}' % DEEP),
+        ("a million of keys", b'{"format":1,"keys":[%s""]}' % (b'"",' * 10_000_000)),
+        ("too large", b" " * (65 * _MEGABYTE)),
+    ):
+        yield Bomb(f"erasure: {kind}", begun, body, ("status", TABLE), erasure, more=listed)
+
+
 # --- the process that reads them --------------------------------------------------------------------------------------------------
 
 
@@ -232,7 +278,7 @@ def main() -> None:
         shutil.copytree(vault, copy)
         store = DirectoryStore(copy, SystemClock())
         for name, body in {bomb.name: bomb.body, **bomb.more}.items():
-            store.put(name, body)
+            store.put(name, body, METADATA)
         found.append(tried(bomb, copy))
         shutil.rmtree(copy)
     sys.stdout.buffer.write(msgspec.json.encode(Report(found, _peak())))

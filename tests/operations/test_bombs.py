@@ -57,7 +57,7 @@ def test_some_by_themselves(vault: tuple[Path, int, int], every: list[Bomb], kin
     shutil.copytree(vault[0], folder)
     store = DirectoryStore(folder, ManualClock())
     for name, body in {bomb.name: bomb.body, **bomb.more}.items():
-        store.put(name, body)
+        store.put(name, body, bombs.METADATA)
     assert _wrong(bomb, bombs.tried(bomb, folder), vault[2]) == ""
 
 

@@ -39,7 +39,7 @@ _USUAL = 300  # bytes that a finding takes in memory
 _DAY = 86_400
 _Value = TypeVar("_Value")
 _HOUR = 3_600
-_NAME = re.compile(r"dt=\d{4}-\d\d-\d\d/hour=\d\d/(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)_(\d{1,9})_[0-9a-f]{16}\.ndjson\.zst")
+NAME = re.compile(r"dt=\d{4}-\d\d-\d\d/hour=\d\d/(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)_(\d{1,9})_[0-9a-f]{16}\.ndjson\.zst")
 
 
 class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -209,7 +209,7 @@ class AttributionStore:
             day.damage += below_markers.damage_of(self._store, each)
 
     def _parsed(self, found: First) -> _Listed:
-        name = _NAME.fullmatch(found.name.removeprefix(self._prefix))
+        name = NAME.fullmatch(found.name.removeprefix(self._prefix))
         foreign = Damaged(f"{found.name}: a foreign object among the findings of blame")
         if name is None:
             raise foreign
@@ -261,6 +261,17 @@ class AttributionStore:
         texts = [text for each in same if each is not None for text in (each if isinstance(each, tuple) else (str(each),))]
         texts += [one.event for one in slim.values()]
         return slim, len(slim) + sum(map(len, texts)) // _USUAL
+
+    # --- all of them ---
+
+    def every(self) -> Iterator[First]:
+        """Yields all objects of findings, without foreign ones."""
+        listed = below_markers.firsts(self._store, self._prefix)
+        return (each for each in listed if NAME.fullmatch(each.name, len(self._prefix)))
+
+    def examine(self, found: First) -> None:
+        """Reads an object. Raises Damaged if it cannot be read."""
+        self._kept(found)
 
     # --- writing ---
 

@@ -10,6 +10,7 @@ import msgspec
 from backstream.errors import Damaged, MissingObject
 from backstream.model import moment
 from backstream.model.changes.change import MICROS
+from backstream.operations.inspect.check.own_names import is_own
 from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, hidden, second_version, wrong
 from backstream.operations.inspect.check.report import planted as of_damage
 from backstream.vault import below_markers as below
@@ -34,7 +35,6 @@ OWN = (
     ("who made changes", "actors/"),
     ("the names of typed columns", "columns.json"),
 )
-_ENDINGS = (".json", ".json.zst", ".ndjson.zst")
 
 
 def concealed(vault: TableVault, segments: Sequence[LogListing] = ()) -> Iterator[RepairableFinding]:
@@ -58,7 +58,7 @@ def concealed_records(vault: TableVault) -> Iterator[RepairableFinding]:
     for what, prefix in OWN:
         listed = below.every_first(store, folder + prefix)
         concealed = (each for each in listed if each.version and each.markers and (each.name, each.version) not in folded)
-        yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
+        yield from (hidden(each.name, each.markers, what) for each in concealed if is_own(vault, each.name))
 
 
 def concealed_at_a_glance(vault: TableVault, segments: Sequence[LogListing]) -> Iterator[RepairableFinding]:
@@ -76,7 +76,7 @@ def concealed_at_a_glance(vault: TableVault, segments: Sequence[LogListing]) -> 
         *(("a base backup", below.every_first(store, f"{folder}base/{each.id}/")) for each in vault.bases.complete()[-1:]),
     ):
         concealed = (each for each in listed if each.version and each.markers and (each.name, each.version) not in folded)
-        yield from (hidden(each.name, each.markers, what) for each in concealed if _is_own(vault, each.name))
+        yield from (hidden(each.name, each.markers, what) for each in concealed if is_own(vault, each.name))
     yield from concealed_log(vault, segments)
 
 
@@ -85,13 +85,6 @@ def concealed_log(vault: TableVault, segments: Sequence[LogListing]) -> Iterator
     yield from _of_sets(vault)
     for each in segments:
         yield hidden(each.name, each.markers, "a segment of the change log", each.seconds)
-
-
-def _is_own(vault: TableVault, name: str) -> bool:
-    """True if it ever belonged to the vault: removing a foreign object hides nothing."""
-    if "/base/" in name:
-        return vault.bases.owns(name)
-    return name.endswith(_ENDINGS) or "/redriven/" in name or "/agreed/" in name
 
 
 def _of_sets(vault: TableVault) -> Iterator[RepairableFinding]:
@@ -181,21 +174,21 @@ def _catalogs(vault: TableVault) -> Iterator[RepairableFinding]:
     store = vault.store
     for name, version in catalog_versions.versions(store, vault.catalog.table):
         read = partial(catalog_versions.version, store, name, version)
-        yield from _look(f"{name} (version {version})", FindingKind.DAMAGED, read)
+        yield from look(f"{name} (version {version})", FindingKind.DAMAGED, read)
 
 
 def _gaps(vault: TableVault) -> Iterator[RepairableFinding]:
     for each in vault.gaps.records():
-        yield from _look(each.name, FindingKind.DAMAGED if each.version else FindingKind.MISSING, partial(vault.gaps.read, each))
+        yield from look(each.name, FindingKind.DAMAGED if each.version else FindingKind.MISSING, partial(vault.gaps.read, each))
 
 
 def _erasures(vault: TableVault) -> Iterator[RepairableFinding]:
     """Checks the records that explain why items are missing, and which changes are to be discarded."""
     for each in vault.catalog.erasures:
-        yield from _look(vault.erasures.name_of(each), FindingKind.DAMAGED, partial(vault.erasures.recorded, each))
+        yield from look(vault.erasures.name_of(each), FindingKind.DAMAGED, partial(vault.erasures.recorded, each))
     if vault.catalog.forgotten is not None:
         name = forgotten.name_of(vault.catalog)
-        yield from _look(name, FindingKind.DAMAGED, partial(forgotten.recorded, vault.store, vault.catalog))
+        yield from look(name, FindingKind.DAMAGED, partial(forgotten.recorded, vault.store, vault.catalog))
 
 
 def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
@@ -205,7 +198,7 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
         yield from _base(vault, base)
     for base in bases.every_kept():
         if not bases.counts(base):
-            yield from _look(bases.name_of(base), FindingKind.MISSING, partial(bases.whole, base), (base.end, base.end))
+            yield from look(bases.name_of(base), FindingKind.MISSING, partial(bases.whole, base), (base.end, base.end))
     lost = {base.id: (name, base.end) for name, base in bases.lost()}
     last = vault.catalog.base_backup
     if last is not None and last.id not in {each.id for each in complete} and not _is_passed(vault, last):
@@ -216,7 +209,7 @@ def _bases(vault: TableVault) -> Iterator[RepairableFinding]:
         yield wrong(FindingKind.FOREIGN, name, "not of this vault")
     passed = bases.passed()
     for each in (one for one in bases.ids() if one not in passed):
-        yield from _look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
+        yield from look(f"{catalogs.folder(vault.catalog.table)}base/{each}/", FindingKind.DAMAGED, partial(bases.plan, each))
 
 
 def _is_passed(vault: TableVault, base: catalogs.BaseBackup) -> bool:
@@ -242,17 +235,18 @@ def _base(vault: TableVault, base: Base) -> Iterator[RepairableFinding]:
     """
     name = vault.bases.name_of(base)
     if base.kind.is_whole:
-        yield from _look(name, FindingKind.MISSING, partial(vault.bases.whole, base), (base.end, None))
+        yield from look(name, FindingKind.MISSING, partial(vault.bases.whole, base), (base.end, None))
     else:
-        yield from _look(name, FindingKind.DAMAGED, partial(vault.bases.account, base), (base.begin, base.end))
+        yield from look(name, FindingKind.DAMAGED, partial(vault.bases.account, base), (base.begin, base.end))
 
 
-def _look(
+def look(
     name: str, kind: FindingKind, work: Callable[[], object], seconds: tuple[int, int | None] | None = None
 ) -> Iterator[RepairableFinding]:
+    """Yields a finding if `work`, which reads the object of this name, finds it missing or damaged."""
     try:
         work()
     except MissingObject as error:
-        yield wrong(FindingKind.MISSING, name, error.message, seconds)
+        yield wrong(FindingKind.MISSING, name, error.message.removeprefix(f"{name}: "), seconds)
     except Damaged as error:
-        yield wrong(kind, name, error.message, seconds)
+        yield wrong(kind, name, error.message.removeprefix(f"{name}: "), seconds)

@@ -16,6 +16,7 @@ from backstream.operations.inspect.check.concealed_log import concealed_log
 from backstream.operations.inspect.check.items import Items
 from backstream.operations.inspect.check.lines import LineReader
 from backstream.operations.inspect.check.lost import found_of, lost_changes
+from backstream.operations.inspect.check.own_folder import look_around
 from backstream.operations.inspect.check.report import NAMED, Checked, Finding, FindingKind, RepairableFinding, wrong
 from backstream.operations.inspect.check.rows import RowCheck
 from backstream.operations.inspect.lost_changes import MOST_RECORDED, record
@@ -93,6 +94,7 @@ class _Check:
         self._note(records.concealed(self._vault, segments))
         self._note(records.planted_records(self._vault))
         self._note(records.readable(self._vault))
+        self._note(look_around(self._vault))
         with self._lines:
             self._note(self._lines.take(self._everything(segments)))
             with RowCheck(self._vault, self._lines.entries, self._lines.kept, self._around.memory, progress) as rows:
@@ -185,8 +187,8 @@ class _Check:
             f"{counted(rows.versions, 'row version')} of {counted(rows.objects, 'object')}, by a listing",
             *read,
             *([] if self._without_window or not (items.linked or not items.silent) else [CHAINS]),
-            "catalog, base backups, compacted sets and gaps",
-            "delete markers",
+            "catalog, base backups, compacted sets, gaps, drills, and who made changes",
+            "delete markers, and foreign objects in the table's own folder",
         ]
 
     def _unchecked(self, items: Items) -> list[str]:
