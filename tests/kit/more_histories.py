@@ -203,11 +203,14 @@ class MoreWorld(World):
 
     @staticmethod
     def _nobody_read(finding: checks.Finding, ranges: Sequence[Range]) -> bool:
-        """Whether it names a change that is missing where nothing is claimed: no stream holds it, and nobody came in time."""
+        """Whether the missing change may be of a time that nobody claims: no stream holds it, and nobody came in time.
+
+        The chain tells only between which seconds it was made, and a part of them may be claimed.
+        """
         if finding.kind is not checks.FindingKind.LOST or finding.since is None or finding.until is None:
             return False
         since, until = moment_arguments.parse(finding.since, 0), moment_arguments.parse(finding.until, 0)
-        return not any(each.since <= until and since <= each.until for each in ranges)
+        return not any(each.since <= since and until <= each.until for each in ranges)
 
     def compaction_is_neutral(self, step: Step) -> None:
         """A compaction changes nothing of what is claimed."""
