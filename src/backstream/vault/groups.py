@@ -37,13 +37,14 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class GroupVersion(msgspec.Struct, frozen=True):
-    """A definition of a group, or its removal (`removed`), at the time `saved`."""
+    """A definition of a group, or its removal (`removed`), at the time `saved`. `unreadable`: why a definition cannot be read."""
 
     name: str
     saved: str
     tables: Sequence[str] = ()
     tags: Mapping[str, str] = {}
     removed: bool = False
+    unreadable: str = ""
 
 
 def check_name(name: str) -> None:
@@ -61,7 +62,8 @@ def names(store: ObjectStore) -> list[str]:
 def save(store: ObjectStore, name: str, tables: Sequence[str], tags: Mapping[str, str], now: float) -> Group:
     """Defines a group anew, or for the first time, and returns it. Writes nothing if it is defined like that already.
 
-    Raises ConditionNotMet if somebody defines it at the same time.
+    A definition that cannot be read is replaced. Raises Damaged for one of a newer format, and ConditionNotMet if somebody defines
+    it at the same time.
     """
     check_name(name)
     wanted = Group(FORMAT, name, moment.iso(int(now)), tuple(tables), dict(tags))
@@ -69,9 +71,10 @@ def save(store: ObjectStore, name: str, tables: Sequence[str], tags: Mapping[str
         found = store.get(_name_of(name))
     except MissingObject:
         return _put(store, wanted, None)
-    known = _decoded(found.body, name)
-    same = (known.tables, dict(known.tags)) == (wanted.tables, dict(wanted.tags))
-    return known if same else _put(store, wanted, found.info.tag)
+    known = _read(found.body, name)
+    if isinstance(known, Group) and (known.tables, dict(known.tags)) == (wanted.tables, dict(wanted.tags)):
+        return known
+    return _put(store, wanted, found.info.tag)
 
 
 def load(store: ObjectStore, name: str, at: int | None = None) -> Group:
@@ -88,7 +91,10 @@ def load(store: ObjectStore, name: str, at: int | None = None) -> Group:
 
 def remove(store: ObjectStore, name: str) -> GroupVersion:
     """Removes a group, and returns its removal; its definitions stay. Raises NotFound if there is none of this name."""
-    load(store, name)
+    check_name(name)
+    newest = next(iter(_versions(store, name)), None)
+    if newest is None or newest.marker:
+        raise _unknown(store, name, None, newest)
     store.delete(_name_of(name))
     return next(versions(store, name))
 
@@ -105,7 +111,9 @@ def versions(store: ObjectStore, name: str) -> Iterator[GroupVersion]:
 def _version(store: ObjectStore, name: str, each: ObjectVersion) -> GroupVersion:
     if each.marker:
         return GroupVersion(name, moment.iso(int(each.modified)), removed=True)
-    found = _decoded(store.get(_name_of(name), each.version).body, name)
+    found = _read(store.get(_name_of(name), each.version).body, name)
+    if isinstance(found, str):
+        return GroupVersion(name, moment.iso(int(each.modified)), unreadable=found)
     return GroupVersion(name, found.saved, found.tables, found.tags)
 
 
@@ -131,14 +139,22 @@ def _put(store: ObjectStore, group: Group, tag: str | None) -> Group:
 
 
 def _decoded(body: bytes, name: str) -> Group:
+    found = _read(body, name)
+    if isinstance(found, str):
+        raise Damaged(found, hint=f"Define it anew: backstream group {name} TABLE...")
+    return found
+
+
+def _read(body: bytes, name: str) -> Group | str:
+    """Returns a definition, or why it cannot be read. Raises Damaged for one of a newer format."""
     try:
         group = msgspec.json.decode(body, type=Group)
     except UNDECODABLE as error:
-        raise Damaged(f"the group {_name_of(name)} cannot be read: {reason(error)}", hint="Define it anew.") from error
+        return f"the group {_name_of(name)} cannot be read: {reason(error)}"
     if group.format > FORMAT:
         raise Damaged(f"the group {_name_of(name)} is of format {group.format}", hint="Use a newer Backstream.")
     if group.name != name or not all(map(is_table_name, group.tables)) or bool(group.tables) == bool(group.tags):
-        raise Damaged(f"the group {_name_of(name)} says what none does", hint="Define it anew.")
+        return f"the group {_name_of(name)} says what none does"
     return group
 
 

@@ -14,20 +14,22 @@ from backstream.errors import BackstreamError
 _Answer = TypeVar("_Answer")
 
 
-def of_each(names: Iterable[str], ask: Callable[[str], _Answer], *, alone: bool) -> tuple[list[_Answer], list[BackstreamError]]:
-    """Returns the answers of the tables that gave one, and the errors of the others, each printed at once.
+def of_each(
+    names: Iterable[str], ask: Callable[[str], _Answer], *, alone: bool = False
+) -> tuple[dict[str, _Answer], dict[str, BackstreamError]]:
+    """Returns the answers of those that gave one, and the errors of the others, by name; each error is printed at once.
 
     `alone`: True for one named table; then its error is raised.
     """
-    answers, broken = list[_Answer](), list[BackstreamError]()
+    answers, broken = dict[str, _Answer](), dict[str, BackstreamError]()
     for name in names:
         try:
-            answers.append(ask(name))
+            answers[name] = ask(name)
         except BackstreamError as error:
             if alone:
                 raise
             notice(f"error: {name}: {error.message}")
-            broken.append(error)
+            broken[name] = error
     return answers, broken
 
 
@@ -67,8 +69,13 @@ def _told(name: str, run: Callable[[str], int | None], reports: Sequence[bytes] 
         if error.hint:
             hint(error.hint)
         if reports is not None and len(reports) == before:
-            as_json({"table": name, "error": as_error(error)})
+            as_json(no_report(name, error))
         return error.exit_code
+
+
+def no_report(table: str, error: BackstreamError) -> dict[str, object]:
+    """Returns what stands in an array for a table that gave no report."""
+    return {"table": table, "error": as_error(error)}
 
 
 def as_error(error: BackstreamError) -> dict[str, object]:

@@ -14,14 +14,16 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 
 from backstream import private_files
 from backstream.errors import Failed, Refused, UsageError
 from backstream.model.values.decoding import UNDECODABLE, reason
+from backstream.operations.bulk.journal import JournalState
 
 _STEM = "backstream-group-"
 Head = TypeVar("Head", bound=msgspec.Struct)
@@ -72,9 +74,13 @@ class GroupFile(Generic[Head]):
     @classmethod
     def reopen(cls, path: Path, kind: type[Head]) -> GroupFile[Head]:
         """Opens the file of an earlier run. Raises UsageError if it is not one, Refused if another process works on it."""
-        head, progress, whole = load(path, kind)
-        file = private_files.reopen(path)
+        load(path, kind)  # whether it is one at all
+        try:
+            file = private_files.reopen(path)
+        except OSError as error:
+            raise _no_run(path, error) from error
         _hold(file, path)
+        head, progress, whole = load(path, kind)  # only now: the process that had it until then may have noted more
         file.truncate(whole)  # a line that a kill cut short
         file.seek(0, os.SEEK_END)
         return cls(path, file, head, progress)
@@ -126,6 +132,16 @@ class GroupFile(Generic[Head]):
             raise Failed(f"what is done cannot be kept in {self.path}: {error.strerror}", hint="Make room.") from error
 
 
+def check_not_taken_back(path: Path, journals: Sequence[tuple[str, Path]], read: Callable[[Path], JournalState[Any]]) -> None:
+    """Raises UsageError if an undo of the run has begun: its tables that were done are not as it left them any more.
+
+    `journals`: the tables, each with the file by which it would be undone.
+    """
+    taken_back = [table for table, each in journals if each.exists() and read(each).taken_back]
+    if taken_back:
+        raise UsageError(f"{path} was taken back: {', '.join(taken_back)}", hint="Begin a new run, without --resume.")
+
+
 def path_for(run: str, folder: Path) -> Path:
     """Returns the path of a run's file, by its id."""
     return folder / f"{_STEM}{run}.ndjson"
@@ -145,13 +161,17 @@ def load(path: Path, kind: type[Head]) -> tuple[Head, GroupProgress, int]:
         head = msgspec.json.decode(lines[0] if lines else b"", type=kind)
         marks = [msgspec.json.decode(line, type=_Mark) for line in lines[1:]]
     except OSError as error:
-        raise UsageError(f"no run to resume: {path}: {error.strerror}") from error
+        raise _no_run(path, error) from error
     except UNDECODABLE as error:
         raise UsageError(f"not the file of a run over several tables: {path}: {reason(error)}") from error
     begun: set[str] = set()
     for each in marks:
         begun = (begun | {each.begun}) - {each.withdrawn}
     return head, GroupProgress(begun - {""}, {each.done for each in marks} - {""}), sum(map(len, lines))
+
+
+def _no_run(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"no run to resume: {path}: {error.strerror}")
 
 
 def _hold(file: BinaryIO, path: Path) -> None:

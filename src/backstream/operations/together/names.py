@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -60,16 +61,29 @@ class Targets(msgspec.Struct, frozen=True):
 def read_map(text: str, path: str) -> dict[str, str]:
     """Returns the targets in a file: JSON (`{"TABLE": "TARGET"}`), or lines of `TABLE TARGET`. Raises UsageError for others."""
     if text.lstrip().startswith("{"):
-        try:
-            return msgspec.json.decode(text, type=dict[str, str])
-        except msgspec.MsgspecError as error:
-            raise UsageError(f"not a map of tables: {path}: {error}", hint='Write {"TABLE": "TARGET"}.') from error
-    found: dict[str, str] = {}
+        return _once(_pairs(text, path), path)
+    found = []
     for line in filter(None, (each.split("#")[0].strip() for each in text.splitlines())):
         words = line.replace("=", " ").split()
         if len(words) != 2:
             raise UsageError(f"not a map of tables: {path}: {line!r:.300}", hint="Write a line for each: TABLE TARGET.")
-        if words[0] in found:
-            raise UsageError(f"{path} names {words[0]!r} twice")
-        found[words[0]] = words[1]
+        found.append((words[0], words[1]))
+    return _once(found, path)
+
+
+def _pairs(text: str, path: str) -> list[tuple[str, str]]:
+    """Returns the members of a JSON object, one that is there twice, too."""
+    try:
+        return msgspec.convert(json.loads(text, object_pairs_hook=list), list[tuple[str, str]])
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        raise UsageError(f"not a map of tables: {path}: {error}", hint='Write {"TABLE": "TARGET"}.') from error
+
+
+def _once(pairs: Sequence[tuple[str, str]], path: str) -> dict[str, str]:
+    """Returns the targets. Raises UsageError for a table that has two: nothing tells which one counts."""
+    found: dict[str, str] = {}
+    for table, target in pairs:
+        if table in found:
+            raise UsageError(f"{path} names {table!r} twice")
+        found[table] = target
     return found

@@ -18,6 +18,7 @@ from backstream.operations.bulk.writer import Budget
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import Again, InPlace, NewTable, PreparedRestore, RestoreContext, Restored, RestoreRequest
 from backstream.operations.restore.resume import prepare_resumed
+from backstream.operations.restore.targets.kept import UndoJournal
 from backstream.operations.restore.targets.probe import probe
 from backstream.operations.together import choosing, group_file
 from backstream.operations.together.choosing import ALL_ROWS, RowFilters
@@ -135,12 +136,17 @@ def restore(head: GroupRestoreHead, asked: GroupRestoreRequest) -> RestoredToget
     return _RestoreRun(head, asked, None).run()
 
 
-def resume(path: Path, asked: GroupRestoreRequest) -> RestoredTogether:
-    """Continues a run that was interrupted, or that left something. Tables that are done stay as they are."""
+def resume(path: Path, asked: GroupRestoreRequest, **allowed: object) -> RestoredTogether:
+    """Continues a run that was interrupted, or that left something. Tables that are done stay as they are.
+
+    `allowed`: fields of the request that this attempt has beyond the first one, such as `expect_deletes`.
+    """
     held = GroupFile.reopen(path, GroupRestoreHead)
+    held.head = msgspec.structs.replace(held.head, **allowed)
     try:
         if len(held.done) == len(held.head.tasks):
             raise UsageError(f"all tables of {path} are restored: nothing is left to resume")
+        group_file.check_not_taken_back(path, _undo_files(held.head, path.parent), UndoJournal)
         beside = msgspec.structs.replace(asked.around, folder=path.parent)  # the tables' own files are there
         return _RestoreRun(held.head, msgspec.structs.replace(asked, around=beside), held).run()
     finally:
@@ -369,13 +375,16 @@ def _is_done(report: Restored) -> bool:
     return not report.failed
 
 
+def _undo_files(head: GroupRestoreHead, folder: Path) -> list[tuple[str, Path]]:
+    return [(each.table, restoring.undo_path_for(each.restore, folder)) for each in head.tasks]
+
+
 def undo_paths(path: Path) -> list[tuple[str, Path]]:
     """Returns the tables of a run in place, each with the file of its written rows. UsageError if there is nothing to undo."""
     head, _, _ = group_file.load(path, GroupRestoreHead)
     if not head.in_place:
         raise UsageError(f"{path} restored into new tables: there is nothing to undo", hint="Delete the new tables.")
-    found = [(each.table, restoring.undo_path_for(each.restore, path.parent)) for each in head.tasks]
-    there = [(table, each) for table, each in found if each.exists()]
+    there = [(table, each) for table, each in _undo_files(head, path.parent) if each.exists()]
     if not there:
         raise UsageError(f"{path} has written nothing: there is nothing to undo")
     return there

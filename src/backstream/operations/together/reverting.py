@@ -107,6 +107,8 @@ def resume(path: Path, ways: Ways, *, into_another: bool) -> RevertedTogether:
     held = GroupFile.reopen(path, GroupRevertHead)
     try:
         ways = msgspec.structs.replace(ways, folder=path.parent)  # the tables' own files are there
+        journals = [(each.table, reverting.path_for(each.revert, path.parent)) for each in held.head.tasks]
+        group_file.check_not_taken_back(path, journals, Standing)
         return _RevertRun([each.table for each in held.head.tasks], ways).go_on(held, into_another=into_another)
     finally:
         held.close()

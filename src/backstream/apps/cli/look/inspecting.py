@@ -10,7 +10,7 @@ import msgspec
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.differences import attributes, difference
-from backstream.apps.cli.each import of_each, raise_worst
+from backstream.apps.cli.each import no_report, of_each, raise_worst
 from backstream.apps.cli.figures import write_metrics
 from backstream.apps.cli.look.actors import by
 from backstream.apps.cli.look.lines import print_lines
@@ -93,18 +93,20 @@ def status(
     if json and emf is not None and str(emf) == "-":
         raise UsageError("--json and --emf - both write to stdout", hint="Give --emf a file.")
     held = library.open(vault)
-    found, broken = of_each(
+    answers, broken = of_each(
         names := [tables.single] if tables.single is not None else held.select(tables),
         lambda name: held.table(name).status(rpo=rpo, rto=rto),
         alone=tables.single is not None,
     )
+    found = list(answers.values())
     for each in found:
         for why in each.unseen:
             notice(f"note: {each.table}: {why}")
     if json:
-        as_json(found[0] if tables.single is not None else sorted(found, key=badness) if tables.is_given else found)
+        lost = [no_report(name, error) for name, error in broken.items()]  # the worst
+        as_json(found[0] if tables.single is not None else [*lost, *(sorted(found, key=badness) if tables.is_given else found)])
     elif len(names) > 1:
-        print_lines(found, [name for name in names if name not in {each.table for each in found}])
+        print_lines(found, list(broken))
     else:
         for each in found:
             _show_status(each)
@@ -113,7 +115,7 @@ def status(
     if not found and not broken:
         notice(f"the vault {held.url} holds no table yet: run `backstream init TABLE`")
     write_metrics([metrics.of_status(each, SystemClock().now()) for each in found], metrics_file, emf)
-    _judge(found, broken)
+    _judge(found, list(broken.values()))
 
 
 def _judge(found: list[Status], broken: list[BackstreamError]) -> None:

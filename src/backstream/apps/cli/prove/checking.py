@@ -6,7 +6,7 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.each import of_each, raise_worst
+from backstream.apps.cli.each import no_report, of_each, raise_worst
 from backstream.apps.cli.options import ALL, AllTables, Json, MinHead, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
@@ -35,13 +35,15 @@ def check(
     held = library.open(vault, verify_key=verify_key, min_head=min_head)
     percent = 0.0 if read_data is None else library.percent_of(read_data)
     with ProgressBar() as bar:
-        found, broken = of_each(
-            [tables.single] if tables.single is not None else held.select(tables),
+        answers, broken = of_each(
+            names := [tables.single] if tables.single is not None else held.select(tables),
             lambda name: held.table(name).check(read_data=percent, repair=repair, progress=bar),
             alone=tables.single is not None,
         )
+    found = list(answers.values())
     if json:
-        as_json(found[0] if tables.single is not None else found)
+        every = [answers[name] if name in answers else no_report(name, broken[name]) for name in names]
+        as_json(found[0] if tables.single is not None else every)
     for each in found:
         if not json:
             _show(each)
@@ -50,7 +52,7 @@ def check(
             notice(f"note: {each.unrecorded}")
     if not found and not broken:
         notice(f"the vault {held.url} holds no table: there is nothing to check")
-    _judge(found, broken)
+    _judge(found, list(broken.values()))
 
 
 def _show(each: Checked) -> None:

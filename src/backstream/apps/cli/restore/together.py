@@ -135,10 +135,15 @@ def _resume(held: library.Vault, path: Path, words: RestoreWords) -> int:
             report = held.together().resume(
                 path,
                 on_failure=words.on_failure,
+                accept_settings=words.accept_settings,
                 dry_run=words.dry_run,
+                allow_gap=words.allow_gap,
                 patience=words.patience,
                 max_write_units=words.max_write_units,
                 force=words.force,
+                into_another=words.into_another,
+                delete_unknown=words.delete_unknown,
+                expect_deletes=words.expect_deletes,
                 progress=bar,
                 notice=tell,
             )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Argument, Option
+from backstream.apps.cli.each import as_error, of_each, raise_worst
 from backstream.apps.cli.options import Json, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.selection.selecting import tags_of
@@ -50,13 +51,14 @@ def group(
 def _list(held: library.Vault, *, json: bool, alone: bool) -> None:
     if not alone:
         raise UsageError("no group is named", hint="backstream group NAME ...")
-    found = [held.group(each) for each in held.groups()]
+    found, broken = of_each(held.groups(), held.group)
     if json:
-        as_json(found)
+        as_json([*found.values(), *({"name": name, "error": as_error(error)} for name, error in broken.items())])
     elif found:
-        as_facts([(each.name, _members(each)) for each in found])
-    else:
+        as_facts([(name, _members(each)) for name, each in found.items()])
+    elif not broken:
         notice(f"the vault {held.url} holds no group yet: backstream group NAME TABLE...")
+    raise_worst(broken.values())
 
 
 def _show(one: Group, *, json: bool) -> None:
@@ -70,7 +72,13 @@ def _show_versions(found: list[GroupVersion], *, json: bool) -> None:
     if json:
         as_json(found)
     else:
-        as_facts([(each.saved, "removed" if each.removed else _members(each)) for each in found])
+        as_facts([(each.saved, _said(each)) for each in found])
+
+
+def _said(each: GroupVersion) -> str:
+    if each.unreadable:
+        return f"UNREADABLE: {each.unreadable}"
+    return "removed" if each.removed else _members(each)
 
 
 def _members(one: Group | GroupVersion) -> str:

@@ -117,26 +117,22 @@ class Together:
         path: Path,
         *,
         on_failure: OnFailure = OnFailure.STOP,
-        dry_run: bool = False,
-        patience: float = 30.0,
-        max_write_units: float | None = None,
-        force: bool = False,
+        accept_settings: bool = False,
         progress: Progress | None = None,
         notice: Callable[[str], None] = lambda _: None,
+        **options: Unpack[RestoreOptions],
     ) -> RestoredTogether:
-        """Continues a restore of several tables, by its file. Tables that are done stay as they are."""
-        return restoring.resume(
-            path,
-            self._request(
-                on_failure=on_failure,
-                patience=patience,
-                max_units=max_write_units,
-                force=force,
-                dry_run=dry_run,
-                progress=progress or Silent(),
-                notice=notice,
-            ),
-        )
+        """Continues a restore of several tables, by its file. Tables that are done stay as they are.
+
+        What the restore was allowed when it began stays allowed; `accept_settings` and the options about each table, such as
+        `expect_deletes`, allow more. For the options see `TableBackup.restore`.
+        """
+        fields = as_fields(options)
+        of_each = {name: fields.pop(name) for name in OF_EACH_TABLE & fields.keys()}
+        more = {**of_each, "accept_settings": accept_settings}
+        allowed = {name: value for name, value in more.items() if value is not None and value is not False}
+        request = self._request(on_failure=on_failure, progress=progress or Silent(), notice=notice, **fields)
+        return restoring.resume(path, request, **allowed)
 
     def undo(
         self,
