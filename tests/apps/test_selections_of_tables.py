@@ -7,9 +7,13 @@ import time
 
 import pytest
 
+from backstream.clock import SystemClock
 from backstream.ports import Put
+from backstream.stores.directory import DirectoryStore
+from kit.feed import Feed
 from kit.images import image
 from kit.scene import Scene
+from kit.signing import key_files
 
 FOUR = ("shop-orders", "shop-ledger", "shop-stock", "users")
 
@@ -145,6 +149,42 @@ def test_what_selects_nothing_touches_nothing(shop: tuple[Scene, list[str]]) -> 
         error = json.loads(scene.call(*(names[0] if word == "ORDERS" else word for word in words), "--json").err.splitlines()[-1])
         assert error["error"]["exit_code"] == code
     assert [each.name for each in scene.store().versions("")] == before
+
+
+def test_init_of_several_touches_nothing_if_one_of_them_does_not_exist(scene: Scene, table_name: str) -> None:
+    scene.create(table_name)
+    (scene.url, before), new = (f"s3://{table_name}-new/backups", scene.url), f"{table_name}-new"
+    for words in (["--create-bucket"], []):
+        ran = scene.call("init", table_name, f"{table_name}-typo", "--enable-stream", *words)
+        assert (ran.code, ran.out, f"{table_name}-typo" in ran.err) == (1, "", True), ran.err
+        assert new not in [each["Name"] for each in scene.aws.client("s3").list_buckets()["Buckets"]]
+        scene.url = before
+    assert not [*scene.store().versions("")]
+    assert not scene.live(table_name).facts().stream_enabled
+
+
+def test_a_table_that_cannot_be_read_is_in_the_documents_of_status_and_check(scene: Scene) -> None:
+    """Who reads the JSON alone must not take a table that gave no report for one that is not there."""
+    (scene.folder / "vault").mkdir()
+    scene.url, clock = f"file://{scene.folder}/vault", SystemClock()
+    store = DirectoryStore(scene.folder / "vault", clock)
+    for name in ("orders", "ledger", "stock"):
+        feed = Feed(store, name, began=int(clock.now()) - 60)
+        feed.put(int(clock.now()) - 50, image("row", 1))
+        feed.deliver()
+    public = key_files(scene.folder)[1]
+    unsigned = scene.call("check", "--all", "--json", "--verify-key", str(public))
+    assert unsigned.code == 4
+    assert [(each["table"], each["error"]["kind"]) for each in unsigned.json()] == [
+        (name, "NotSigned") for name in ("ledger", "orders", "stock")
+    ]
+    store.put("_backstream/orders/catalog.json", b"{")
+    for words in (["--all"], ["stock", "orders", "ledger"], []):
+        ran = scene.call("status", *words, "--json")
+        assert ran.code == 1
+        first, *others = ran.json()
+        assert (first["table"], first["error"]["kind"]) == ("orders", "Damaged"), "the worst first"
+        assert sorted(each["table"] for each in others) == ["ledger", "stock"]
 
 
 def test_a_table_that_fails_hides_no_other(shop: tuple[Scene, list[str]]) -> None:

@@ -221,3 +221,27 @@ def test_a_group_that_nobody_defined_is_damage(stage: Stage, run: Run, body: byt
         assert code == 1, err
         assert "the group _backstream/~groups/shop.json" in err
         assert "a defect of Backstream" not in err
+
+
+def test_a_group_that_is_damaged_hides_no_other_and_is_defined_anew_or_removed(stage: Stage, run: Run) -> None:
+    groups.save(stage.store, "all", ["flights"], {}, stage.clock.now())
+    stage.store.put(f"{groups.FOLDER}shop.json", b"{")
+    code, out, err = run("group", "--json")
+    assert (code, "error: shop: the group _backstream/~groups/shop.json cannot be read" in err) == (1, True), err
+    sound, broken = json.loads(out)
+    assert (sound["name"], sound["tables"], broken["name"], broken["error"]["kind"]) == ("all", ["flights"], "shop", "Damaged")
+    assert run("group", "shop", "flights")[0] == 0
+    assert groups.load(stage.store, "shop").tables == ("flights",)
+    code, out, _ = run("group", "shop", "--versions", "--json")
+    assert (code, [bool(each["unreadable"]) for each in json.loads(out)]) == (0, [False, True])
+    stage.store.put(f"{groups.FOLDER}shop.json", b"{")
+    assert run("group", "shop", "--remove")[0] == 0
+    assert groups.names(stage.store) == ["all"]
+
+
+def test_a_group_of_a_newer_format_is_not_overwritten(stage: Stage, run: Run) -> None:
+    body = b'{"format":9,"members":["flights"]}'
+    stage.store.put(f"{groups.FOLDER}shop.json", body)
+    code, _, err = run("group", "shop", "flights")
+    assert (code, "shop.json is of format 9" in err) == (1, True), err
+    assert stage.store.get(f"{groups.FOLDER}shop.json").body == body

@@ -191,6 +191,8 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
     at, group = ["--at", str(shop.last + 1)], ["--group", "shop"]
     (scene.folder / "two-to-one").write_text(f"{shop.orders} x-new\n{shop.ledger} x-new\n{shop.stock} y-new\n")
     (scene.folder / "short").write_text(f'{{"{shop.orders}": "x-new"}}')
+    (scene.folder / "one-to-two").write_text(f'{{"{shop.orders}": "x-new", "{shop.ledger}": "y-new", "{shop.orders}": "z-new"}}')
+    (scene.folder / "nested").write_text(f'{{"{shop.orders}": {{"x-new": "y-new"}}}}')
     (scene.folder / "strange").write_text(f"{shop.orders}\n")
     (scene.folder / "unknown").write_text("\n".join(f"{name} {name}-new" for name in [*shop.names, "nobody"]))
     scene.live(f"{shop.stock}-there").create(on_demand(SCHEMA))
@@ -203,6 +205,9 @@ def test_what_is_asked_wrongly_touches_nothing(scene: Scene, shop: Shop) -> None
         (at, 2, "no table is named"),
         ([*group, *at, "--map", "two-to-one"], 2, "have one target: 'x-new'"),
         ([*group, *at, "--map", "short"], 2, f"--map names no target for '{shop.ledger}'"),
+        ([*group, *at, "--map", "one-to-two"], 2, f"one-to-two names '{shop.orders}' twice"),
+        ([*group, *at, "--map", "nested"], 2, "not a map of tables"),
+        ([*group, *at, f"--suffix=-{'x' * 250}"], 2, "not a table's name"),
         ([*group, *at, "--map", "strange"], 2, "not a map of tables"),
         ([*group, *at, "--map", "unknown"], 2, "--map names 'nobody'"),
         ([*group, *at, "--map", "missing"], 2, "cannot read missing"),

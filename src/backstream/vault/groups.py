@@ -36,6 +36,12 @@ class Group(msgspec.Struct, frozen=True):
     tags: Mapping[str, str] = {}
 
 
+class _Header(msgspec.Struct):
+    """The part that a definition of any format has."""
+
+    format: int
+
+
 class GroupVersion(msgspec.Struct, frozen=True):
     """A definition of a group, or its removal (`removed`), at the time `saved`. `unreadable`: why a definition cannot be read."""
 
@@ -147,15 +153,22 @@ def _decoded(body: bytes, name: str) -> Group:
 
 def _read(body: bytes, name: str) -> Group | str:
     """Returns a definition, or why it cannot be read. Raises Damaged for one of a newer format."""
+    if (format_ := _format_of(body)) > FORMAT:
+        raise Damaged(f"the group {_name_of(name)} is of format {format_}", hint="Use a newer Backstream.")
     try:
         group = msgspec.json.decode(body, type=Group)
     except UNDECODABLE as error:
         return f"the group {_name_of(name)} cannot be read: {reason(error)}"
-    if group.format > FORMAT:
-        raise Damaged(f"the group {_name_of(name)} is of format {group.format}", hint="Use a newer Backstream.")
     if group.name != name or not all(map(is_table_name, group.tables)) or bool(group.tables) == bool(group.tags):
         return f"the group {_name_of(name)} says what none does"
     return group
+
+
+def _format_of(body: bytes) -> int:
+    try:
+        return msgspec.json.decode(body, type=_Header).format
+    except UNDECODABLE:
+        return 0  # of none
 
 
 def _unknown(store: ObjectStore, name: str, at: int | None, removed: ObjectVersion | None) -> NotFound:

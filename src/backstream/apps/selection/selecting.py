@@ -84,16 +84,29 @@ def tags_of(words: Iterable[str]) -> dict[str, str]:
 
 
 def _known(config: Config, names: Iterable[str], among: Among, of: str = "") -> list[str]:
-    """Returns these names, each once. Raises NotFound for one of several that the vault does not know, before any is touched."""
+    """Returns these names, each once. Raises NotFound for one of several that is not there, before any is touched."""
     found = list(dict.fromkeys(names))
     for name in found:
         check_table_name(name)
+    if among is Among.ACCOUNT and len(found) > 1:
+        _check_live(config, found)
     if among is Among.VAULT and (len(found) > 1 or of):
         for name in found:
             if not catalogs.is_lost(config.store, name):  # nothing of it is there, with a catalog or without
                 hint = table_folders.others(config.store, name)
                 raise NotFound(f"the vault {config.url} does not know the table {name!r}{of}", hint=hint)
     return found
+
+
+def _check_live(config: Config, names: Iterable[str]) -> None:
+    """Raises MissingTable for a table that does not exist. Any other error is told in the table's turn, and hides no other."""
+    for name in names:
+        try:
+            config.table(name).facts()
+        except MissingTable:
+            raise
+        except BackstreamError:
+            continue
 
 
 def _matching(config: Config, patterns: Iterable[str], among: Among) -> list[str]:

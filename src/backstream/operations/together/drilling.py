@@ -56,6 +56,7 @@ def drill_together(asked: GroupDrillRequest) -> DrilledTogether:
     around, plan, began = asked.around, asked.plan, asked.around.clock.now()
     windows = {table: vault.window(began) for table, vault in asked.vaults.items()}
     at, note = _moment(asked, windows, began)
+    note = note or _why_not_exact(at, windows)
     covered: dict[str, SignedCover] = {}
 
     def check(table: str) -> None:
@@ -106,6 +107,12 @@ def _why_not_quiet(asked: GroupDrillRequest, at: int, now: float) -> str:
         return quiet(asked.vaults, at, now, asked.around.memory).note
     except Refused as error:
         return error.message
+
+
+def _why_not_exact(at: int, windows: Mapping[str, Window]) -> str:
+    """Returns why the tables cannot be shown to be consistent, although the second is quiet; empty if each is exact there."""
+    unsure = [table for table, window in windows.items() if not any(each.since <= at <= each.until for each in window.ranges)]
+    return f"what the vault holds of {', '.join(unsure)} at {moment.iso(at)} is not proven to be all of it" if unsure else ""
 
 
 def common(windows: Sequence[Window]) -> list[Range]:

@@ -89,9 +89,15 @@ class _ChangedSeconds:
         return second in self._seconds
 
     def is_proven(self, second: int) -> bool:
-        """True if every change of that second is in the vault."""
-        durable, gaps = self._window.durable, self._window.gaps
-        return durable is not None and second <= durable and not any(gap.since <= second <= gap.until for gap in gaps)
+        """True if every change of that second is in the vault: it was read, and neither lost nor removed since."""
+        window = self._window
+        if window.durable is None or second > window.durable:
+            return False
+        if window.horizon is not None and second <= window.horizon:
+            return False  # what changed until then does not count any more
+        if window.older is not None and second <= window.older.until:
+            return False  # an older tool's objects tell when they arrived, not when something changed
+        return not any(gap.since <= second <= gap.until for gap in window.gaps)
 
     def may_change_in(self, second: int) -> bool:
         return self.changed_in(second) or not self.is_proven(second)

@@ -18,6 +18,7 @@ from backstream.apps.cli.output import as_array, as_facts, as_json, hint, line, 
 from backstream.apps.cli.set_up.live_line import LiveLine
 from backstream.apps.lambdas import batch_log
 from backstream.apps.selection.selecting import Among
+from backstream.apps.selection.table_selection import TableSelection
 from backstream.apps.verbs.arguments import key_schema_of
 from backstream.clock import SystemClock
 from backstream.errors import UsageError
@@ -150,9 +151,7 @@ def init(
             "--object-lock and --lock-days go with --create-bucket", hint="It also sets them on a bucket that is there."
         )
     if create_bucket:
-        warning = held.create(object_lock=object_lock, lock_days=lock_days)
-        if warning is not None:
-            notice(f"warning: the bucket is not closed to the public: {warning}")
+        _create(held, tables, object_lock, lock_days)
 
     def one(table: str) -> None:
         report = held.table(table).init(
@@ -184,6 +183,15 @@ def init(
             _show_init(report, held.url)
 
     return over(tables, held, one, json=json, among=Among.ACCOUNT)
+
+
+def _create(held: library.Vault, tables: TableSelection, lock: LockMode | None, days: int | None) -> None:
+    """Creates the vault's bucket. Raises NotFound, before it does, if the selection finds nothing."""
+    if tables.single is None:
+        held.select(tables, Among.ACCOUNT)
+    warning = held.create(object_lock=lock, lock_days=days)
+    if warning is not None:
+        notice(f"warning: the bucket is not closed to the public: {warning}")
 
 
 def _show_init(report: InitReport, url: str) -> None:
