@@ -12,11 +12,13 @@ import pytest
 
 from backstream.apps import aws_witness
 from backstream.apps.aws_lambda import handler as capture
+from backstream.apps.verbs.many.many_witnesses import witness_all
 from backstream.errors import Failed, NotFound, UsageError
 from backstream.model.changes.change import Change
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from backstream.tables.streams import DynamoStream
 from backstream.vault import groups
+from kit.clock import ManualClock
 from kit.images import image
 from kit.invocations import Invocation
 from kit.records import lambda_record
@@ -129,6 +131,21 @@ def test_one_command_witnesses_several_and_each_has_its_report(half: Scene) -> N
     assert ran.out.count("caught up") == 2
     for words, code in ((["--match", "x-*"], 1), (["--all", "--budget", "0s"], 2), ([half.table, "unknown-table"], 1)):
         assert half.call("witness", *words).code == code
+
+
+def test_tables_that_fail_take_no_time_from_the_others() -> None:
+    """However many are broken, the last one is given all of the time that is left."""
+    tables, given = [f"table-{number:03}" for number in range(100)], dict[str, float]()
+
+    def run(table: str, seconds: float) -> str:
+        given[table] = seconds
+        if table != tables[-1]:
+            raise NotFound(f"the vault does not know {table}")
+        return table
+
+    found, failed = witness_all(tables, run, ManualClock(0.0), 240.0)
+    assert (list(found), len(failed)) == ([tables[-1]], 99)
+    assert given[tables[-1]] == 240.0
 
 
 def test_one_invocation_witnesses_several_and_a_fault_in_one_does_not_stop_the_others(

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from backstream.engine.local.memory import Memory
 from backstream.errors import Refused
 from backstream.model import moment
+from backstream.model.window import Older, Window
+from backstream.operations.drill import DrillPlan
+from backstream.operations.inspect.signatures import SignedCover
+from backstream.operations.restore import RestoreContext
 from backstream.operations.together import quiet as quiets
+from backstream.operations.together.drilling import DrilledTogether, GroupDrillRequest, drill_together
 from backstream.operations.together.quiet import quiet
 from backstream.stores.memory import MemoryStore
+from backstream.tables.memory import MemoryTable
 from backstream.vault.gaps.gap import Gap
+from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 from kit.feed import Feed
 from kit.images import image
@@ -92,3 +101,66 @@ def test_traffic_without_a_pause_has_no_quiet_second(monkeypatch: pytest.MonkeyP
     vaults = {name: feed.vault for name, feed in feeds.items()}
     with pytest.raises(Refused, match=f"no quiet second within an hour before {moment.iso(BEGAN + 150)}"):
         quiet(vaults, BEGAN + 150, BEGAN + 400.0, Memory())
+
+
+def test_with_gaps_and_a_table_that_never_changes_it_is_the_definition() -> None:
+    traffic, chance = Traffic(3), random.Random(3)
+    idle = Feed(MemoryStore(ManualClock(BEGAN)), "idle", began=BEGAN - 5)
+    idle.reached(BEGAN + 150)
+    traffic.feeds["idle"] = idle
+    unknown = set[int]()
+    for feed in traffic.feeds.values():
+        for since in chance.sample(range(BEGAN + 10, BEGAN + 140), 3):
+            feed.vault.gaps.record(Gap("lost by a test", since, since + 1, feed.label))
+            unknown |= {since, since + 1}
+    durable = min(feed.vault.window(END + 60.0).durable or 0 for feed in traffic.feeds.values())
+    busy = set().union(*traffic.seconds) | unknown
+    for at in [durable - 1, durable, durable + 3, *chance.sample(range(BEGAN + 5, durable), 12)]:
+        assert traffic.quiet(at) == next(each for each in range(at, BEGAN - 60, -1) if each < durable and each + 1 not in busy)
+
+
+def quiet_itself(traffic: Traffic) -> int:
+    return next(second for second in range(BEGAN + 90, BEGAN + 20, -1) if traffic.brute(second) == second)
+
+
+@pytest.mark.parametrize("kind", ["horizon", "older"])
+def test_what_was_removed_or_never_timed_is_not_quiet(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A kept state before the horizon can be restored, but what changed after it is gone. An older tool knows no change's time."""
+    traffic, window = Traffic(1), TableVault.window
+    at = quiet_itself(traffic)
+
+    def until(second: int) -> None:
+        more = {"horizon": second} if kind == "horizon" else {"older": Older(BEGAN - 60, second)}
+
+        def with_more(vault: TableVault, now: float) -> Window:
+            return msgspec.structs.replace(window(vault, now), **more)
+
+        monkeypatch.setattr(TableVault, "window", with_more)
+
+    until(at)
+    assert traffic.quiet(at) == at
+    until(at + 1)
+    with pytest.raises(Refused, match="no quiet second"):
+        traffic.quiet(at)
+
+
+def test_tables_of_which_changes_are_lost_are_not_shown_to_be_consistent(tmp_path: Path) -> None:
+    """The second may be quiet all the same: one table lacks its half of a transaction from long before."""
+    traffic = Traffic(1)
+    at, clock, tables = quiet_itself(traffic), ManualClock(END + 3_600), dict[str, MemoryTable]()
+
+    def drilled() -> DrilledTogether:
+        around = RestoreContext(
+            lambda name: tables.setdefault(name, MemoryTable(name, clock)), clock, tmp_path, memory=Memory(64 << 20)
+        )
+        vaults = {name: feed.vault for name, feed in traffic.feeds.items()}
+        plan = DrillPlan(at=at, patience=0.0, allow_gap=True, sample=0)
+        return drill_together(GroupDrillRequest(vaults=vaults, around=around, plan=plan, covered=lambda *_: SignedCover()))
+
+    sound = drilled()
+    assert (sound.passed, sound.consistent, sound.note) == (True, True, "")
+    ledger = traffic.feeds["ledger"]
+    ledger.vault.gaps.record(Gap("lost by a test", BEGAN + 3, BEGAN + 4, ledger.label))
+    unsure = drilled()
+    assert (unsure.passed, unsure.consistent) == (True, False)
+    assert f"what the vault holds of ledger at {moment.iso(at)} is not proven" in unsure.note

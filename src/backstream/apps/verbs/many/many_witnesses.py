@@ -26,11 +26,15 @@ def witness_all(
     `budget`: the seconds of all of them together.
     """
     found: dict[str, Answer] = {}
+    ended = set[str]()
     ends, least = clock.now() + budget, min(LEAST, budget)
 
     def one(table: str) -> None:
-        left, waiting = ends - clock.now(), len(tables) - len(found)
-        found[table] = run(table, max(least, left * min(1.0, AT_ONCE / max(1, waiting))))
+        left, waiting = ends - clock.now(), len(tables) - len(ended)
+        try:
+            found[table] = run(table, max(least, left * min(1.0, AT_ONCE / max(1, waiting))))
+        finally:
+            ended.add(table)  # one that failed waits for nothing
 
     failed = several.side_by_side(several.in_rotation(tables, clock.now()), one, AT_ONCE)
     return found, failed
