@@ -161,7 +161,7 @@ class Vault:
 
     def together(self, words: Sequence[str] = ()) -> Together:
         """Returns what works on several tables as one: restores to one moment. `words`: their selection, for its file."""
-        made: Together = import_module(f"{VERBS}.together").Together(self._config, words)
+        made: Together = import_module(f"{VERBS}.many.together").Together(self._config, words)
         return made
 
     def check(self, *, read_data: float = 0.0, repair: bool = False, progress: Progress | None = None) -> list[Checked]:
@@ -225,7 +225,7 @@ class Vault:
 
         A fault in one table does not stop the others. `notice`, `wrote`: see `TableBackup.tail`; `wrote` gets the table, too.
         """
-        found: list[TableResult] = import_module(f"{VERBS}.many_tails").tail(
+        found: list[TableResult] = import_module(f"{VERBS}.many.many_tails").tail(
             self._config, self.table, asked, until_caught_up, stop or threading.Event(), notice, wrote
         )
         return found
@@ -242,7 +242,7 @@ class Vault:
 
         `budget`: of all of them together; each gets its share of the time.
         """
-        found: dict[str, Witnessed | BackstreamError] = import_module(f"{VERBS}.many_witnesses").of_vault(
+        found: dict[str, Witnessed | BackstreamError] = import_module(f"{VERBS}.many.many_witnesses").of_vault(
             self.table, self._config.clock, tables, budget, stop or threading.Event(), notice
         )
         return found
