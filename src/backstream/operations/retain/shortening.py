@@ -16,7 +16,7 @@ from backstream.ports import Clock
 from backstream.vault.log import chains, compacted, frames, inventory
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Generation, Set
-from backstream.vault.log.generation import FORMAT
+from backstream.vault.log.generation import FORMAT, lacking
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.log import DAY
 from backstream.vault.table_vault import TableVault
@@ -99,5 +99,5 @@ def _rewritten(
             progress.advance(1)
             lines, size = lines + index.lines, size + len(body)
             seconds += index.seconds or ()
-    lacks = sum(each.lacks for each in merged) or msgspec.UNSET
-    return Set(set_id, partitions, lines, size, min(seconds), max(seconds), erased=lacks) if lines else None
+    new = lacking(Set(set_id, partitions, lines, size, min(seconds, default=0), max(seconds, default=0)), merged)
+    return msgspec.structs.replace(new, since=max(new.since, horizon + 1)) if new.stands_for else None

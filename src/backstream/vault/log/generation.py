@@ -54,6 +54,19 @@ class Set(msgspec.Struct, frozen=True):
         return self.lines + self.lacks
 
 
+def lacking(new: Set, merged: Sequence[Set]) -> Set:
+    """Returns a new set that lacks the lines which erasures took out of the sets that it replaces.
+
+    It stands for those lines, so its times include the times of these sets, although no line of them may be left there.
+    """
+    erased = [each for each in merged if each.lacks]
+    if not erased:
+        return new
+    spans = [*([new] if new.lines else []), *erased]
+    since, until = min(each.since for each in spans), max(each.until for each in spans)
+    return msgspec.structs.replace(new, since=since, until=until, erased=sum(each.lacks for each in erased))
+
+
 class Generation(msgspec.Struct, frozen=True):
     """Everything that counts.
 
@@ -166,7 +179,7 @@ def _keeps_sets(before: Generation, made: Generation, known: dict[str, Set], new
 
 
 def _is_shortened(before: Generation, made: Generation) -> bool:
-    """True if nothing but lines up to the generation's horizon may be missing.
+    """True if nothing but lines up to the generation's horizon may be missing, and lines that were erased before.
 
     A set that reaches beyond is there, or a new one reaches as far. Sets of base backups may go: their parts stay.
     """
@@ -176,8 +189,11 @@ def _is_shortened(before: Generation, made: Generation) -> bool:
         return False
     if any(each.bases or not _is_numbered(each, made) for each in new) or not _says_no_more_of_segments(before, made):
         return False
-    gone = [each for each in before.changes if each not in made.sets and each.lines and each.until > made.begins_after]
-    return all(any(one.until >= each.until and one.lines for one in new) for each in gone)
+    replaced = [each for each in before.changes if each not in made.sets]
+    if sum(each.lacks for each in new) > sum(each.lacks for each in replaced):
+        return False
+    gone = [each for each in replaced if each.lines and each.until > made.begins_after]
+    return all(any(one.until >= each.until and one.stands_for for one in new) for each in gone)
 
 
 def _is_numbered(one: Set, made: Generation) -> bool:

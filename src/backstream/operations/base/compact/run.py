@@ -26,6 +26,7 @@ from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log import chains, compacted, frames, sources
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Generation, Set
+from backstream.vault.log.generation import lacking
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import DAY, FetchedSegment, LogListing
@@ -263,8 +264,7 @@ class _Compaction:
             set_id = compacted.set_id(number, [*sources.marked(over), *(each.id for each in merged)])
             self._vault.compacted.write_sources(set_id, over)
             written = self._write_parts(sorter, set_id, [*(base for one in merged for base in one.bases), *bases])
-        lacks = sum(each.lacks for each in merged)
-        return _NewSet(msgspec.structs.replace(written, erased=lacks or msgspec.UNSET), merged)
+        return _NewSet(lacking(written, merged), merged)
 
     def _versions(self, stale: Iterable[str]) -> dict[str, str]:
         """Returns the versions of existing segments; a missing one needs no hiding."""
