@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backstream.errors import Failed
+from backstream.errors import Damaged, Failed
 from backstream.operations.base.compact import compact
-from backstream.operations.retain import RetainContext, retain
+from backstream.operations.retain import RetainContext, retain, shortening
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from kit.clock import ManualClock
@@ -62,6 +62,16 @@ def test_a_retention_of_which_only_erased_lines_are_left() -> None:
     retain(stage.vault(), int(stage.clock.now()) - seconds[-1] - 1_000, RetainContext(stage.clock, remover, SMALL))
     no_findings(stage)
     goes_on(stage, [])
+
+
+def test_nothing_of_the_log_is_removed_if_readers_would_not_believe_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, seconds = erased_at_both_ends(Layout.LOG)
+    before = {(each.name, each.version) for each in stage.store.versions("")}
+    monkeypatch.setattr(shortening, "lacking", lambda new, _: new)  # as it once was
+    remover: Any = stage.store
+    with pytest.raises(Damaged, match="that no compaction made"):
+        retain(stage.vault(), int(stage.clock.now()) - seconds[1], RetainContext(stage.clock, remover, SMALL))
+    assert before <= {(each.name, each.version) for each in stage.store.versions("")}
 
 
 def test_a_compaction_that_dies_after_an_erasure_of_the_first_change() -> None:

@@ -29,7 +29,7 @@ def shorten(vault: TableVault, clock: Clock, horizon: int, memory: Memory, progr
     """Puts a generation in force whose sets hold nothing from before the horizon, and returns it.
 
     Its runs say what the first segment of each shard follows, so the chain that begins there is complete. Raises Overtaken if
-    compactions were faster again and again.
+    compactions were faster again and again, and Damaged if readers do not believe a record.
     """
     for left in reversed(range(ATTEMPTS)):
         vault.compacted.check_sound()
@@ -43,6 +43,7 @@ def shorten(vault: TableVault, clock: Clock, horizon: int, memory: Memory, progr
             if not left:
                 raise
         else:
+            vault.compacted.check_sound()  # nothing is removed unless readers believe the record
             return _hidden(vault, after)
     raise AssertionError  # the last attempt returns or raises
 
