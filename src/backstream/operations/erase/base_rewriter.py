@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
-from backstream.errors import AlreadyExists, Damaged
+from backstream.errors import AlreadyExists, Damaged, MissingObject
 from backstream.model.changes.entry import from_line
 from backstream.operations.erase import line_objects
 from backstream.operations.erase.subject import Subject
@@ -39,11 +39,18 @@ class BaseRewriter:
         complete = {each.id: each for each in (*bases.complete(), *bases.every_kept()) if each.kind.is_whole}
         self.new_bases = replaced(self._vault)
         for base in sorted(set(bases.ids()) - set(self.new_bases)):
-            parts = bases.parts(base)
-            hits = [self._hits(part) for part in parts]
-            if new_id(base, self._erasure) != base and any(hits):
-                self._rewrite(base, parts, complete.get(base))
+            try:
+                self._write_anew(base, complete.get(base))
+            except MissingObject as error:
+                what = f"the base backup {base} is being removed by `retain`: {error.message}"
+                raise Damaged(what, hint="Run the same command again.") from error
         self._note_in_catalog()
+
+    def _write_anew(self, base: str, complete: Base | None) -> None:
+        parts = self._vault.bases.parts(base)
+        hits = [self._hits(part) for part in parts]
+        if new_id(base, self._erasure) != base and any(hits):
+            self._rewrite(base, parts, complete)
 
     def _hits(self, part: Part) -> int:
         claim, body = self._vault.bases.claim_and_body(part)

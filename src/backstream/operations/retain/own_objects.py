@@ -11,7 +11,7 @@ from backstream.operations.base.compact import plan
 from backstream.operations.retain.shortening import LINKED_DAYS
 from backstream.operations.retain.sweep import Doomed, whole
 from backstream.ports import ObjectVersion
-from backstream.vault import below_markers
+from backstream.vault import below_markers, erased_bases
 from backstream.vault.bases import KEPT_ID, PLAN, BaseKind
 from backstream.vault.catalog import folder
 from backstream.vault.log import chains
@@ -74,12 +74,16 @@ def _is_old(rows: list[ObjectVersion], horizon: int) -> bool:
 
 
 def bases(vault: TableVault, horizon: int, now: float) -> Iterator[Doomed]:
-    """Yields the base backups that the horizon has passed: first the parts, then what tells that they do not count."""
+    """Yields the base backups that the horizon has passed: first the parts, then what tells that they do not count.
+
+    An erasure may just write the horizon's own one, or a kept state, anew under another id: such a pair is the erasure's to remove.
+    """
     records: dict[str, list[str]] = {}
     for record, base in vault.bases.every_record():
         records.setdefault(base.id, []).append(record)
-    kept = {each.id for each in vault.bases.every_kept()}
-    for each in sorted(vault.bases.passed() - kept):
+    own = vault.bases.own()
+    kept = {erased_bases.stem(each.id) for each in [*vault.bases.every_kept(), *([] if own is None else [own])]}
+    for each in sorted(one for one in vault.bases.passed() if erased_bases.stem(one) not in kept):
         objects = [row for _, rows in _names(vault, f"base/{each}/") for row in rows]
         complete = each in records and not each.startswith(KEPT_ID)  # of a kept state: another run may just be about to publish it
         if complete or _is_given_up(vault, each, objects, horizon, now):

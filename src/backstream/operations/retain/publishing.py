@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from backstream.errors import Unavailable
 from backstream.model import moment
 from backstream.vault.catalog import Catalog
 from backstream.vault.horizon import Horizon
+
+
+class ErasureBegan(Unavailable):
+    """An erasure began after the state was read, so the state may hold what is erased: it must not be published."""
+
+
+def check_erasures(catalog: Catalog, known: Catalog) -> None:
+    """Raises ErasureBegan if a catalog names other erasures than the one by which a state was read."""
+    if catalog.erasures != known.erasures:
+        what = f"an erasure of {catalog.table} began at the same time: this run stops"
+        raise ErasureBegan(what, hint="Run the same command again.")
 
 
 def with_horizon(catalog: Catalog, horizon: Horizon) -> Catalog:

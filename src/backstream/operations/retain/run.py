@@ -15,7 +15,7 @@ from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.inspect import lost_changes
 from backstream.operations.retain import choosing, own_objects, state
 from backstream.operations.retain.log_lines import LogLines
-from backstream.operations.retain.publishing import with_horizon
+from backstream.operations.retain.publishing import ErasureBegan, check_erasures, with_horizon
 from backstream.operations.retain.report import LeftObject, Retention, dollars
 from backstream.operations.retain.rows import RowNames
 from backstream.operations.retain.shortening import shorten
@@ -24,12 +24,13 @@ from backstream.operations.retain.thinning import Thinning
 from backstream.ports import Clock, TableState, VersionRemover
 from backstream.vault import catalog as catalogs
 from backstream.vault import horizon as horizons
-from backstream.vault.bases import Base, BaseKind
-from backstream.vault.catalog import folder
+from backstream.vault.catalog import Catalog, folder
 from backstream.vault.log import inventory
 from backstream.vault.log.generation import Generation
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.table_vault import TableVault
+
+ATTEMPTS = 3  # beside erasures that begin
 
 
 class RetainContext(msgspec.Struct, frozen=True):
@@ -53,8 +54,15 @@ def retain(vault: TableVault, keep: int | KeepRule, around: RetainContext) -> Re
     written or removed if a claimed moment would be lost, or if the state at the horizon is not certain. If a part of the log cannot
     be read, it does so before any row version is removed.
     """
-    rule = keep if isinstance(keep, KeepRule) else KeepRule(keep)
-    return _Retention(vault, rule.check(), around).run()
+    rule = (keep if isinstance(keep, KeepRule) else KeepRule(keep)).check()
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return _Retention(vault, rule, around).run()
+        except ErasureBegan:  # before anything was removed
+            if not left:
+                raise
+            vault = vault.with_catalog(catalogs.load(vault.store, vault.catalog.table))
+    raise AssertionError  # the last attempt returns or raises
 
 
 class _Retention:
@@ -74,6 +82,8 @@ class _Retention:
         before = self._size()
         if self._is_ahead():
             return self._report(None, before)
+        if not self._dry:
+            self._removing("base backups", state.abandoned(self._vault))
         self._thin()
         horizon = self._choose()
         if horizon is None:
@@ -147,11 +157,11 @@ class _Retention:
             known = self._vault.catalog.horizon
             if known is None or known.second < horizon:
                 self._check_state(self._vault, found)
-            if self._dry or self._base(horizon) is not None:
+            self._ready = state.written_before(self._vault, horizon)
+            if self._dry or self._ready is not None:
                 for partition in found:
                     for entry in state.entries_at(partition, horizon):
                         rows.keep(entry)
-                self._ready = self._base(horizon)
             else:
                 self._ready = state.write(self._vault, horizon, found, rows.keep)
 
@@ -165,11 +175,6 @@ class _Retention:
                 hint="`backstream check` names all that is damaged or missing; a new base backup makes up for it.",
             )
 
-    def _base(self, horizon: int) -> Base | None:
-        """Returns a base backup that holds the state at the horizon, which an earlier run may have written."""
-        states = [each for each in self._vault.bases.complete() if each.kind is BaseKind.STATE and each.end == horizon]
-        return max(states, key=lambda each: each.id, default=None)
-
     def _published(self, second: int) -> TableVault:
         """Publishes the horizon, and returns the vault with it. A dry run only reads as if it were published."""
         vault, catalog = self._vault, self._vault.catalog
@@ -179,7 +184,12 @@ class _Retention:
         if self._ready is None:
             raise AssertionError  # it was written just now
         new = horizons.at(second, self._ready.id)
-        return vault.with_catalog(catalogs.change(vault.store, catalog.table, lambda found: with_horizon(found, new)))
+
+        def moved(found: Catalog) -> Catalog:
+            check_erasures(found, catalog)
+            return with_horizon(found, new)
+
+        return vault.with_catalog(catalogs.change(vault.store, catalog.table, moved))
 
     # --- what goes ---
 

@@ -20,7 +20,7 @@ from backstream.model.counts import counted
 from backstream.model.keep_rule import KeepRule
 from backstream.operations.bulk.progress import Progress
 from backstream.operations.retain import choosing, state
-from backstream.operations.retain.publishing import with_horizon
+from backstream.operations.retain.publishing import check_erasures, with_horizon
 from backstream.ports import TableState
 from backstream.vault import catalog as catalogs
 from backstream.vault import horizon as horizons
@@ -97,6 +97,7 @@ class Thinning:
         new = horizons.at(second, base.id)
 
         def moved(catalog: Catalog) -> Catalog:
+            check_erasures(catalog, before)
             if (catalog.horizon, catalog.kept_states) != (before.horizon, before.kept_states):
                 raise _meanwhile(catalog)
             return msgspec.structs.replace(with_horizon(catalog, new), kept_states=(*catalog.kept_states, kept))
@@ -117,7 +118,7 @@ class Thinning:
     # --- fewer of them ---
 
     def _give_up(self) -> None:
-        before = self.vault.catalog.kept_states
+        known, before = self.vault.catalog, self.vault.catalog.kept_states
         staying = set(self._rule.staying([each.second for each in before], int(self._now)))
         if len(staying) == len(before):
             return
@@ -127,6 +128,7 @@ class Thinning:
                 after.append(self._rebuilt(each, before, after))
 
         def thinned(catalog: Catalog) -> Catalog:
+            check_erasures(catalog, known)
             if catalog.kept_states != before:
                 raise _meanwhile(catalog)
             return msgspec.structs.replace(catalog, kept_states=tuple(after))

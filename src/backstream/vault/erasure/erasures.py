@@ -216,6 +216,21 @@ class Erasures:
         """Returns the erasures that are not finished."""
         return [each for each in self.all if self.finished(each.id) is None]
 
+    @cached_property
+    def _open_by_key(self) -> list[tuple[Erasure, frozenset[str]]]:
+        return [(each, frozenset(row.key for row in each.rows)) for each in (self.open() if self._ids else ())]
+
+    @property
+    def are_open(self) -> bool:
+        """True if some of them are not finished."""
+        return bool(self._open_by_key)
+
+    def takes_out(self, key: bytes, second: int) -> bool:
+        """True if an erasure that is not finished takes out an item's change of that second."""
+        return any(
+            second <= each.until and (each.of_key(key) in keys or each.is_of_partition(key)) for each, keys in self._open_by_key
+        )
+
     def begin(self, erasure: Erasure) -> None:
         """Makes the record of an erasure durable. Nothing is erased before."""
         self._store.put(self.name_of(erasure.id), _encoded(erasure), {"format": str(erasure.format)}, if_absent=True)
