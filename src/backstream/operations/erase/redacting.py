@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from backstream.operations.erase import sentences
 from backstream.operations.erase.searching import DEEPEST, Search, compressed_as, decoded, key_of, plain, within
 from backstream.operations.erase.subject import NEVER, Subject
 
@@ -14,9 +15,11 @@ from backstream.operations.erase.subject import NEVER, Subject
 class Redactor:
     """Returns values without the subject."""
 
-    def __init__(self, search: Search, subject: Subject) -> None:
+    def __init__(self, search: Search, subject: Subject, *, typed: bool = False) -> None:
+        """`typed`: only typed keys count."""
         self._search = search
         self._subject = subject
+        self._typed = typed
 
     def without(self, value: Any, depth: int = 0) -> Any:
         """Returns a value in which the subject is nowhere: parts about it are left out of lists, and null elsewhere."""
@@ -32,9 +35,12 @@ class Redactor:
 
     def _belongs(self, element: Any) -> bool:
         """True if an element of a list is of the subject alone: it has its item or key, and no list of others."""
-        return self._is_in(element) and not _has_list(element if not isinstance(element, str) else within(element))
+        inner = within(element) if isinstance(element, str) else element
+        return inner is not None and self._is_in(element) and not _has_list(inner)
 
     def _text(self, value: str, depth: int) -> Any:
+        if within(value) is None:
+            return sentences.without(value, list(self._search.spans_in(value, typed=self._typed)))
         inner = self.without(within(value), depth + 1)
         if inner is None:
             return None
@@ -42,10 +48,10 @@ class Redactor:
         return text.decode() if value[:1] in ("{", "[") else base64.b64encode(text).decode()
 
     def _is_in(self, value: Any) -> bool:
-        return any(self._subject.until(key) > NEVER for key in self._search.keys_in(value))
+        return self._search.is_within(value, typed=self._typed)
 
     def _is_item(self, value: dict[str, Any]) -> bool:
-        key = key_of(self._search.schema, value)
+        key = key_of(self._search.schema, value, typed=self._typed)
         return key is not None and self._subject.until(key) > NEVER
 
     def body(self, body: bytes) -> bytes:

@@ -36,6 +36,12 @@ def _second(vault: TableVault, row: ObjectVersion) -> int:
         return int(row.modified)  # somebody else has just removed it
 
 
+def row_folders(vault: TableVault) -> list[str]:
+    """Returns the folders in which row objects of the table lie."""
+    own, adopted = f"{vault.catalog.table}/", vault.catalog.adopted
+    return [own] if adopted is None or adopted.folder.startswith(own) else [own, adopted.folder]
+
+
 def second_of(info: ObjectInfo) -> int:
     """Returns the second of a row version's change; of a foreign object, when it arrived."""
     with suppress(Damaged):

@@ -21,9 +21,9 @@ from backstream.operations.erase.base_rewriter import BaseRewriter
 from backstream.operations.erase.removing import Removing, blocked, until_all
 from backstream.operations.erase.report import Blocked, Erased, NotErased
 from backstream.operations.erase.request import EraseContext, EraseRequest
-from backstream.operations.erase.row_objects import row_versions
+from backstream.operations.erase.row_objects import row_folders, row_versions
 from backstream.operations.erase.subject import Subject, lived
-from backstream.operations.erase.survey import entries_of, row_folders, row_objects
+from backstream.operations.erase.survey import entries_of, row_objects
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
 from backstream.vault.erasure.erasures import FORGETS_FORMAT, FORMAT, ErasedRow, Erasure, Finished, TouchedObject

@@ -1,7 +1,9 @@
 """Searches the versions of a table's objects for items of the subject, decompressed, whatever the objects are.
 
 Lines of the log state their item. In anything else an item is found wherever an object in JSON has all key attributes of this
-table, at any depth, also inside text that holds JSON, as a batch in the on-failure destination does.
+table, at any depth, also inside text that holds JSON, as a batch in the on-failure destination does, and in the midst of a message.
+So is the name of its row object. In records of the vault itself only typed keys (`{"id":{"S":"a"}}`) count: their own fields may
+have the names of key attributes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from backstream.model.changes.entry import states
 from backstream.model.values import key_arguments, object_limits
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.model.values.schema import KeySchema, canonical_key
+from backstream.operations.erase import sentences
+from backstream.operations.erase.row_objects import row_folders
+from backstream.operations.erase.sentences import Span
 from backstream.operations.erase.subject import NEVER, Subject
 from backstream.ports import ObjectVersion
 from backstream.vault import decompression
@@ -32,6 +37,11 @@ DEEPEST = 64
 LINES = ("log/", "base/", "compacted/")
 NOTES = "redriven/"  # of batches that have arrived, and of differences that are explained: the name of one, in plain text
 CHECKSUMS = (".md5", ".checksum")  # of an export's manifest
+_STRUCTURE = re.compile(
+    r"catalog\.json|base/complete/.+|base/[^/]+/plan\.json|compacted/generations/.+|compacted/[^/]+/(sources\.ndjson\.zst|erased\.json)|"
+    r"erasures/.+"
+)
+_OWN_RECORD = re.compile(r"catalog\.json$|(?:log|base|compacted|gaps|drills|erasures)/")
 _CHECKSUM = re.compile(rb"[0-9A-Za-z+/]{1,64}={0,2}\s*")
 _NOTE = re.compile(rb"[!-z|~]{1,1024}")  # one name: no space, no braces
 
@@ -51,6 +61,7 @@ class Search:
         self._subject = subject
         self.schema = vault.catalog.key_schema
         self._folder = folder(vault.catalog.table)
+        self._folders = row_folders(vault)
 
     def look_into(self, row: ObjectVersion) -> Hit | None:
         """Returns what a version holds of the subject; None if nothing. Raises Damaged if nobody can tell."""
@@ -63,7 +74,7 @@ class Search:
             return None
         if row.name.endswith(CHECKSUMS) and _CHECKSUM.fullmatch(body):
             return None
-        return Hit(row, 0) if self.is_in(body) else None
+        return Hit(row, 0) if self.is_in(body, typed=is_own_record(row.name.removeprefix(self._folder))) else None
 
     def _lines(self, body: bytes) -> int:
         """Counts the subject's lines. Raises Damaged if these are not lines of the log."""
@@ -73,35 +84,60 @@ class Search:
             found += sum(self._subject.has(self._vault.key(entry), entry) for entry in entries)
         return found
 
-    def is_in(self, body: bytes) -> bool:
-        """True if a body has an item of the subject anywhere. Raises Damaged if it cannot be read as JSON or lines of JSON."""
-        text = plain(body)
-        return bool(text.strip()) and any(
-            self._subject.until(key) > NEVER for value in decoded(text) for key in self.keys_in(value)
-        )
+    def is_in(self, body: bytes, *, typed: bool = False) -> bool:
+        """True if a body has an item of the subject anywhere. Raises Damaged if it cannot be read as JSON or lines of JSON.
 
-    def keys_in(self, value: Any, depth: int = 0) -> Iterator[bytes]:
+        `typed`: only typed keys count.
+        """
+        text = plain(body)
+        return bool(text.strip()) and any(self.is_within(value, typed=typed) for value in decoded(text))
+
+    def is_within(self, value: Any, *, typed: bool = False) -> bool:
+        """True if a value holds an item of the subject, its key, or the name of its row object."""
+        if self._has_key(value, typed=typed):
+            return True
+        return any(next(self.spans_in(text, typed=typed), None) is not None for text in _texts_in(value))
+
+    def spans_in(self, text: str, *, typed: bool = False) -> Iterator[Span]:
+        """Yields where a message names the subject."""
+        yield from sentences.objects(text, self.schema.names, lambda value: self._has_key(value, typed=typed))
+        yield from sentences.names(text, self._folders, lambda name: self._subject.until_of_object(name) > NEVER)
+
+    def _has_key(self, value: Any, *, typed: bool) -> bool:
+        return any(self._subject.until(key) > NEVER for key in self.keys_in(value, typed=typed))
+
+    def keys_in(self, value: Any, depth: int = 0, *, typed: bool = False) -> Iterator[bytes]:
         """Yields the canonical keys of all items in a value."""
         if depth > DEEPEST:
             return
         if isinstance(value, dict):
-            key = key_of(self.schema, value)
+            key = key_of(self.schema, value, typed=typed)
             if key is not None:
                 yield key
             for each in value.values():
-                yield from self.keys_in(each, depth + 1)
+                yield from self.keys_in(each, depth + 1, typed=typed)
         elif isinstance(value, list):
             for each in value:
-                yield from self.keys_in(each, depth + 1)
+                yield from self.keys_in(each, depth + 1, typed=typed)
         elif isinstance(value, str):
             inner = within(value)
             if inner is not None:
-                yield from self.keys_in(inner, depth + 1)
+                yield from self.keys_in(inner, depth + 1, typed=typed)
 
 
-def key_of(schema: KeySchema, value: dict[str, Any]) -> bytes | None:
+def is_own_record(place: str) -> bool:
+    """True if an object, by its name in the table's own folder, is a record of the vault itself, whose form is known."""
+    return _OWN_RECORD.match(place) is not None
+
+
+def is_structure(place: str) -> bool:
+    """True if it is one that is needed as it is: it holds no item, unless somebody has written one into it."""
+    return _STRUCTURE.fullmatch(place) is not None
+
+
+def key_of(schema: KeySchema, value: dict[str, Any], *, typed: bool = False) -> bytes | None:
     """Returns the canonical key of an object that is an item or a key, typed or in plain JSON; None for any other."""
-    if any(name not in value for name in schema.names):
+    if any(name not in value or (typed and not isinstance(value[name], dict)) for name in schema.names):
         return None
     try:
         return canonical_key(
@@ -109,6 +145,15 @@ def key_of(schema: KeySchema, value: dict[str, Any]) -> bytes | None:
         )
     except (MalformedRecord, BackstreamError, *UNDECODABLE):
         return None
+
+
+def _texts_in(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yields all text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif depth <= DEEPEST and isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(each, depth + 1)
 
 
 def _as_text(value: Any) -> Any:

@@ -13,6 +13,7 @@ from backstream.model.values import wire
 from backstream.model.values.key_arguments import parse_partition
 from backstream.operations.erase import line_objects
 from backstream.operations.erase.request import EraseRequest
+from backstream.operations.erase.row_objects import row_folders
 from backstream.vault import catalog as catalogs
 from backstream.vault.table_vault import TableVault
 
@@ -108,9 +109,3 @@ def row_objects(vault: TableVault, found: dict[bytes, list[Entry]]) -> set[str]:
 
 def _row_names(vault: TableVault) -> set[str]:
     return {each.name for folder in row_folders(vault) for each in vault.store.versions(folder)}
-
-
-def row_folders(vault: TableVault) -> list[str]:
-    """Returns the folders in which row objects of the table lie."""
-    own, adopted = f"{vault.catalog.table}/", vault.catalog.adopted
-    return [own] if adopted is None or adopted.folder.startswith(own) else [own, adopted.folder]

@@ -15,14 +15,16 @@ from backstream.operations.erase import base_rewriter, exports
 from backstream.operations.erase.redacting import Redactor
 from backstream.operations.erase.removing import Removing
 from backstream.operations.erase.report import NotErased
-from backstream.operations.erase.searching import LINES, Hit, Search
+from backstream.operations.erase.searching import LINES, Hit, Search, is_own_record, is_structure
+from backstream.operations.erase.sentences import ERASED
 from backstream.operations.erase.subject import NEVER, Subject
-from backstream.ports import ObjectVersion
+from backstream.ports import ObjectVersion, StoredObject
 from backstream.vault.catalog import folder
 from backstream.vault.gaps.gap import Gap
 from backstream.vault.table_vault import TableVault
 
 READERS = 8
+STRUCTURE = "somebody has written an item into this record, which the vault needs: have the bucket's admin look at it"
 
 
 class SubjectHits(msgspec.Struct):
@@ -113,6 +115,10 @@ class ErasureSweep:
     def _rewrite(self, hit: Hit) -> None:
         """Writes a record anew without the subject, and removes the version that names it."""
         row, store = hit.row, self._vault.store
+        place = row.name.removeprefix(self._folder)
+        if is_structure(place):
+            self.left.append(NotErased(f"{row.name} (version {row.version})", STRUCTURE))
+            return
         try:
             if row.name.startswith(f"{self._folder}compacted/gaps/"):
                 if self._removing.is_locked(row):  # a second version over it would count as damage
@@ -122,9 +128,10 @@ class ErasureSweep:
                 return
             stored = store.get(row.name, row.version)
             if row.name.startswith(f"{self._folder}gaps/"):
-                self._rewrite_gap(stored.body)
+                if not self._rewrite_gap(row, stored):
+                    return
             elif row.latest:
-                body = Redactor(Search(self._vault, self._subject), self._subject).body(stored.body)
+                body = self._redactor(place).body(stored.body)
                 said = {name: text for name, text in stored.info.metadata.items() if name != "signature"}
                 store.put(row.name, body, said, if_match=stored.info.tag)
         except MissingObject:
@@ -134,6 +141,9 @@ class ErasureSweep:
             return
         self._removing.remove([row])
 
+    def _redactor(self, place: str) -> Redactor:
+        return Redactor(Search(self._vault, self._subject), self._subject, typed=is_own_record(place))
+
     def _rewrite_exports(self, rows: Sequence[ObjectVersion]) -> None:
         try:
             exports.rewrite(self._vault.store, Search(self._vault, self._subject), rows)
@@ -142,22 +152,33 @@ class ErasureSweep:
             return
         self._removing.remove(rows)
 
-    def _rewrite_gap(self, body: bytes) -> None:
-        """Records a gap anew without the subject's rows."""
-        after = self._without_subject(msgspec.json.decode(body, type=Gap))
-        if after is not None:
+    def _rewrite_gap(self, row: ObjectVersion, stored: StoredObject) -> bool:
+        """Records a gap anew without the subject's rows. Returns False if its record is locked, and so has to stay as it is."""
+        gap = msgspec.json.decode(stored.body, type=Gap)
+        after = self._without_subject(gap)
+        if after is None:
+            return True
+        if after.differing != gap.differing:
             self._vault.gaps.record(after)
+            return True
+        if self._removing.is_locked(row):  # a second version over it would count as damage
+            return False
+        newest = next(each for each in self._vault.store.versions_of(row.name) if not each.marker)
+        if newest.version == row.version:  # else an interrupted run has written it anew
+            self._vault.store.put(row.name, msgspec.json.encode(after), {"format": "1"})
+        return True
 
     def _without_subject(self, gap: Gap) -> Gap | None:
         """Returns a gap without the subject's rows; None if nothing is left: the gap of an erased item goes with the item."""
+        after = msgspec.structs.replace(gap, reason=self._redactor("gaps/").without(gap.reason) or ERASED)
         if gap.key is not None:
-            return gap if self._subject.until(gap.key.encode()) == NEVER else None
+            return after if self._subject.until(gap.key.encode()) == NEVER else None
         if gap.differing is None:
-            return gap
+            return after
         rows = tuple(each for each in gap.differing if self._subject.until(each.key.encode()) == NEVER)
         if not rows:
             return None
-        after = msgspec.structs.replace(gap, differing=rows)
+        after = msgspec.structs.replace(after, differing=rows)
         if after != gap and self._vault.gaps.has_arrived(gap.evidence):
             self._vault.gaps.arrived(after.evidence)  # what explained the rows explains fewer of them, too
         return after

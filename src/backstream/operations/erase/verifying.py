@@ -13,10 +13,9 @@ from backstream.operations.bulk.progress import Progress
 from backstream.operations.erase import sweeping
 from backstream.operations.erase.report import ErasureVerified, FoundAgain, NotErased
 from backstream.operations.erase.request import EraseContext
-from backstream.operations.erase.row_objects import row_versions, second_of
+from backstream.operations.erase.row_objects import row_folders, row_versions, second_of
 from backstream.operations.erase.searching import Search
 from backstream.operations.erase.subject import NEVER, Subject
-from backstream.operations.erase.survey import row_folders
 from backstream.ports import ObjectVersion
 from backstream.vault.table_vault import TableVault
 
