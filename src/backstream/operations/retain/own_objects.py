@@ -11,9 +11,10 @@ from backstream.operations.base.compact import plan
 from backstream.operations.retain.shortening import LINKED_DAYS
 from backstream.operations.retain.sweep import Doomed, whole
 from backstream.ports import ObjectVersion
-from backstream.vault import below_markers, erased_bases
+from backstream.vault import below_markers
 from backstream.vault.bases import KEPT_ID, PLAN, BaseKind
 from backstream.vault.catalog import folder
+from backstream.vault.erasure import erased_bases
 from backstream.vault.log import chains
 from backstream.vault.log.compacted import Generation
 from backstream.vault.log.log import DAY

@@ -19,9 +19,9 @@ from backstream.operations.retain.publishing import check_erasures
 from backstream.operations.retain.sweep import Doomed
 from backstream.ports import StatePartition, TableState
 from backstream.vault import catalog as catalogs
-from backstream.vault import erased_bases
 from backstream.vault.bases import FORMAT, KEPT_ID, MOST_SEGMENTS, Base, BaseKind, BasePlan, CompletionRecord
 from backstream.vault.catalog import folder
+from backstream.vault.erasure import erased_bases
 from backstream.vault.table_vault import TableVault
 
 SOURCE = "the vault"
