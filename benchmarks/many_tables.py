@@ -61,7 +61,7 @@ def section(count: int = TABLES, seconds: float = SECONDS) -> list[str]:
         f"| one process, {count // 2} tables | {half[0]:,.0f} MB | {half[1]:,.0f} ms |",
         f"| {count} processes, a table each | {each[0]:,.0f} MB | {each[1]:,.0f} ms |",
         "",
-        f"Each more table takes {more:.2f} MB.",
+        f"Each additional table takes {more:.2f} MB.",
         f"{count} processes take {each[0] / whole[0]:.1f} times the memory of one, and {each[1] / whole[1]:.1f} times its CPU.",
     ]
 

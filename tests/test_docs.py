@@ -83,7 +83,15 @@ def test_every_metric_is_in_its_table() -> None:
 
 def test_the_terraform_module_is_whole_in_a_registrys_layout() -> None:
     files = terraform_module.files()
-    assert {"README.md", "main.tf", "variables.tf", "outputs.tf", "versions.tf", "examples/one-table/main.tf"} <= files.keys()
+    assert {
+        "README.md",
+        "LICENSE",
+        "main.tf",
+        "variables.tf",
+        "outputs.tf",
+        "versions.tf",
+        "examples/one-table/main.tf",
+    } <= files.keys()
     assert {
         each for name, text in files.items() if name == "variables.tf" for each in re.findall(r"^(\w+) ", text, re.MULTILINE)
     } == {"variable"}

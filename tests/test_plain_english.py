@@ -32,10 +32,18 @@ def test_a_habit_is_found_wherever_it_stands(tmp_path: Path, text: str, rule: st
         assert (main([str(file)]), main(["--most=1", str(file)])) == (1, 0)
 
 
-def test_plain_sentences_code_and_tables_break_no_rule(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cell", ["Whether it works", "`a \\| b`. " + LONG_SENTENCE])
+def test_a_habit_in_a_table_is_found(tmp_path: Path, cell: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"| question | answer |\n|---|---|\n| {cell} | yes |\n")
+    assert [len(broken(each)) for each in sentences(page) if each.text in cell] == [0] * ("." in cell) + [1]
+    assert main([str(page)]) == 1
+
+
+def test_plain_sentences_code_and_the_names_of_rules_break_no_rule(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     prose = "What does a drill show? That is what `--at` is for. *One reason.* " + "It is short. " * 20
-    apart = f"| of which | {LONG_SENTENCE} |\n\n```\nWhat of which {LONG_SENTENCE}\n```"
+    apart = f"| of which | It is short. It has a \\| bar. |\n|---|---:|\n\n```\n| What of which {LONG_SENTENCE} |\n```"
     page.write_text(f"# What now\n\n{prose}\n\n{apart}\n\n- A list has items.\n- Each item is a sentence\n")
     assert [found for each in sentences(page) for found in broken(each)] == []
     assert main([str(page)]) == 0

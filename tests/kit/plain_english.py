@@ -1,6 +1,6 @@
 """Finds sentences that break the rules of plain English. `--count` prints how many each package has of each kind.
 
-It reads docstrings, comments, and texts of several words (messages, help) in Python, and the prose of Markdown pages. It works by
+It reads docstrings, comments, and texts of several words (messages, help) in Python, and prose and tables in Markdown. It works by
 pattern, so it finds habits, not bad style. Whoever adds a pattern here should be able to say in one line what to write instead.
 """
 
@@ -38,6 +38,7 @@ DOCSTRING = {
 LONG = f"over {MOST_WORDS} words"
 # A sentence that is right as it stands: the beginning of it, and why.
 EXCEPTIONS: dict[str, str] = {}
+_BAR = re.compile(r"(?<!\\)\|")  # between two cells
 
 
 class Sentence(NamedTuple):
@@ -60,8 +61,8 @@ def sentences(path: Path) -> Iterator[Sentence]:
 
 def broken(sentence: Sentence) -> list[str]:
     """Returns the rules that a sentence breaks."""
-    if any(sentence.text.startswith(each) for each in EXCEPTIONS):
-        return []
+    if sentence.text in PATTERNS or any(sentence.text.startswith(each) for each in EXCEPTIONS):
+        return []  # a rule's own name, as in a table of counts
     patterns = PATTERNS | (DOCSTRING if sentence.kind == "docstring" else {})
     found = [name for name, pattern in patterns.items() if pattern.search(sentence.text)]
     return [*found, LONG] if len(sentence.text.split()) > MOST_WORDS else found
@@ -99,11 +100,13 @@ def _comments(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _of_markdown(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yields the paragraphs and list items outside of code blocks. Tables, pictures and HTML are left out."""
+    """Yields the paragraphs, list items and cells of tables outside of code blocks. Pictures and HTML are left out."""
     code, first, lines = False, 1, list[str]()
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.lstrip().startswith("```"):
             code = not code
+        if not code and line.lstrip().startswith("|"):
+            yield from ((number, "cell", each.strip()) for each in _BAR.split(line) if set(each) - set(" -:"))
         apart = code or not line.strip() or line.lstrip().startswith(("#", "|", "```", "<", "!["))
         if apart or re.match(r"\s*(?:[-*]|\d+\.) ", line):
             yield first, "page", " ".join(lines)

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from backstream.apps.deploy import Choices, TemplateFormat, template
 
+LICENSE = Path(__file__).parents[2] / "LICENSE"
 PLACES = {"terraform": "versions.tf", "variable": "variables.tf", "output": "outputs.tf"}
 README = """\
 # Backstream for DynamoDB
 
-It captures every change of a DynamoDB table into an S3 bucket, proves that nothing is missing, and tries a restore each day, by
-functions, buckets, least-privilege roles, alarms. `make terraform-module` writes it: change the generator, not these files.
+The module captures every change of a DynamoDB table into an S3 bucket, proves that nothing is missing, and tries a restore each
+day. It makes functions, buckets, least-privilege roles and alarms. `make terraform-module` writes it: change the generator, not the
+files.
 
 Put the zip of `make lambda` into a bucket first. `examples/one-table` shows the rest. After `terraform apply` run the command that
 the output `next` names. `terraform destroy` refuses to delete the buckets: they are the backup.
@@ -56,7 +58,7 @@ module "backstream" {
 
 def files() -> dict[str, str]:
     """Returns the module's files by their names."""
-    found = {"README.md": README, "examples/one-table/main.tf": EXAMPLE}
+    found = {"README.md": README, "LICENSE": LICENSE.read_text(), "examples/one-table/main.tf": EXAMPLE}
     for block in blocks(template(Choices(), TemplateFormat.HCL)):
         head = re.search(r"^(\w+) ", block, re.MULTILINE)
         name = PLACES.get(head[1] if head else "", "main.tf")
