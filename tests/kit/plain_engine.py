@@ -18,7 +18,7 @@ from backstream.model.changes.fold import BEGINNING, FoldState
 from backstream.model.changes.item_chain import ChainEvidence, WholeTableRead
 from backstream.model.clocks import CLOCKS_APART, FAR_APART
 from backstream.model.window import AFTER_ALL, Window
-from backstream.ports.engine import EntriesRead, PartitionWork, StatePartition, UnreadableSource, WorkPlace
+from backstream.ports.engine import EntriesRead, Executors, PartitionWork, StatePartition, UnreadableSource, WorkPlace
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import segments
 from backstream.vault.log.links import Links
@@ -209,6 +209,7 @@ class PlainEngine:
     def __init__(self, *, spread: bool = False) -> None:
         self.asked = 0
         self.spread = spread
+        self.executors: Executors[TableVault] | None = None
 
     def state(
         self,

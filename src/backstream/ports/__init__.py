@@ -5,7 +5,7 @@ Implementations live in `stores/` and `tables/`; one contract suite per Protocol
 
 from backstream.ports.account import Account, BucketSettings, Described, LockTrial, TriedLock
 from backstream.ports.clock import Clock
-from backstream.ports.engine import Engine, NamePartitions, StatePartition, TableState, UnreadableSource
+from backstream.ports.engine import Engine, Executors, NamePartitions, StatePartition, TableState, UnreadableSource
 from backstream.ports.images import Images, ManyImages, ScannedImages
 from backstream.ports.objects import (
     Files,
@@ -51,6 +51,7 @@ __all__ = [
     "Delete",
     "Described",
     "Engine",
+    "Executors",
     "Files",
     "Found",
     "HeadSigner",

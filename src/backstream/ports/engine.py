@@ -6,9 +6,10 @@ Operations reach the engine through the vault that they are given (`TableVault.e
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -56,6 +57,69 @@ class PartitionWork(Protocol[VaultT_contra]):
 
     def __call__(self, vault: VaultT_contra, partition: StatePartition, place: WorkPlace) -> bytes:
         """Do it, and return what came of it."""
+
+
+Order = Any  # what a task is to do: it can be pickled
+TOLD = -1  # instead of a bucket's number: for the caller
+
+
+class OrderWork(Protocol[VaultT_contra]):
+    """Work on one order, on any machine: it can be pickled. Run again it has the same effect."""
+
+    def __call__(self, vault: VaultT_contra, order: Order) -> bytes:
+        """Do it, and return what came of it."""
+
+
+class GatherWork(Protocol[VaultT_contra]):
+    """Reads one order into buckets, on any machine: it can be pickled. Run again it yields the same."""
+
+    def __call__(self, vault: VaultT_contra, order: Order) -> Iterator[tuple[int, bytes]]:
+        """Yield the numbers of buckets, each with a chunk for it; with `TOLD` once, in the end: what came of the order."""
+
+
+class BucketWork(Protocol[VaultT_contra]):
+    """Work on what was gathered in one bucket, on any machine: it can be pickled. Run again it has the same effect."""
+
+    def __call__(self, vault: VaultT_contra, number: int, chunks: Iterator[bytes]) -> bytes:
+        """Do it, and return what came of it. `chunks`: of this bucket, in no order; none if nothing was gathered in it."""
+
+
+class Gathered(Protocol[VaultT_contra]):
+    """Orders that were read into buckets, which lie with the executors. Use it in a `with` block."""
+
+    @property
+    def told(self) -> Sequence[bytes]:
+        """What came of each order, in the orders' order."""
+
+    def each(self, work: BucketWork[VaultT_contra]) -> Iterator[bytes]:
+        """Return the results of work on every bucket, in the order of their numbers."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class Executors(Protocol[VaultT_contra]):
+    """Other machines that work on a table's vault, which they open with their own credentials.
+
+    A task may run twice. A BackstreamError that work raises is raised here; then nothing of the order counts.
+    """
+
+    def each(self, vault: VaultT_contra, work: OrderWork[VaultT_contra], orders: Iterable[Order]) -> Iterator[bytes]:
+        """Return the result of each order, in their order. Orders are taken as they are needed."""
+
+    def gathered(
+        self,
+        vault: VaultT_contra,
+        work: GatherWork[VaultT_contra],
+        orders: Iterable[Order],
+        buckets: int,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Gathered[VaultT_contra]:
+        """Return what work has gathered of all orders, one at least, in so many buckets.
+
+        `progress` is told how many more orders were read.
+        """
 
 
 class NamePartitions(Protocol):
@@ -128,6 +192,10 @@ class Engine(Protocol[VaultT_contra]):
     Raises the errors of the vault's store, and `Failed` if the engine cannot continue (a full disk, a dead process). An unreadable
     object stops nothing: it is named.
     """
+
+    @property
+    def executors(self) -> Executors[VaultT_contra] | None:
+        """The machines that work for this engine; None if there is only this one."""
 
     def state(
         self,

@@ -20,7 +20,7 @@ from backstream.model.tables import naming
 from backstream.model.tables.owner import account_of
 from backstream.model.values import digests, wire
 from backstream.model.window import Window
-from backstream.ports import Engine, ObjectStore, StoredObject, Tag, Vouching, Wanted
+from backstream.ports import Engine, Executors, ObjectStore, StoredObject, Tag, Vouching, Wanted
 from backstream.vault import catalog as catalogs
 from backstream.vault.attribution.findings import AttributionStore
 from backstream.vault.bases import Bases
@@ -111,6 +111,11 @@ class TableVault:
         if self._engines is None:
             raise RuntimeError("this vault was opened without an engine")
         return self._engines()
+
+    @property
+    def executors(self) -> Executors[TableVault] | None:
+        """The machines that work for the engine; None if there is only this one."""
+        return None if self._engines is None else self.engine.executors
 
     @cached_property
     def destination(self) -> Destination | None:

@@ -19,6 +19,11 @@ class LocalEngine:
     def __init__(self, memory: Memory = DEFAULT) -> None:
         self._memory = memory
 
+    @property
+    def executors(self) -> None:
+        """See the port: there are none."""
+        return
+
     def state(
         self,
         vault: TableVault,

@@ -9,6 +9,7 @@ from backstream.engine.local.source_objects import EntryPartitions
 from backstream.engine.local.state import State
 from backstream.engine.local.whole_log import broken_chains, changes_of
 from backstream.engine.spark.cluster import Cluster
+from backstream.engine.spark.executors import SparkExecutors
 from backstream.engine.spark.partitions import SparkPartitions, buckets_for
 from backstream.engine.spark.probe import probe
 from backstream.engine.spark.tasks import Opener
@@ -42,11 +43,21 @@ class SparkEngine:
         """See the port."""
         return State(vault, at, progress, keys=keys, since=since, rows=rows, hold=self._hold(vault, progress))
 
-    def _hold(self, vault: TableVault, progress: EntriesRead) -> Callable[[Task, int, int], EntryPartitions]:
+    @property
+    def executors(self) -> SparkExecutors:
+        """See the port."""
+        return SparkExecutors(self._cluster, self._tried)
+
+    def _tried(self, vault: TableVault) -> Opener:
+        """Returns what opens the vault in an executor. Raises the error of one that cannot."""
         opener = self._opener_of(vault)
         if opener not in self._probed:
             probe(self._cluster, opener)
             self._probed.add(opener)
+        return opener
+
+    def _hold(self, vault: TableVault, progress: EntriesRead) -> Callable[[Task, int, int], EntryPartitions]:
+        opener = self._tried(vault)
         return lambda task, rows, size: SparkPartitions(self._cluster, opener, task, self._buckets(rows, size), progress)
 
     def broken_chains(

@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from backstream.engine.local.log_decoder import Task
+from backstream.engine.local.shuffle import Bucketed
 from backstream.engine.local.source_objects import SourceObject, SourceReading
 from backstream.engine.local.spill import OWN, Pairs, Picked, heads_decoder, heads_in
 from backstream.engine.spark import tasks
 from backstream.engine.spark.cluster import Cluster
 from backstream.engine.spark.folded import FoldedPartition
-from backstream.engine.spark.tasks import Bucketed, Opener
+from backstream.engine.spark.tasks import Opener
 from backstream.model.changes.broken_chain import BrokenChain
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence

@@ -7,14 +7,12 @@ Spark would try a task that raises four times, and then end the whole job.
 from __future__ import annotations
 
 import pickle
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar, cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -23,8 +21,9 @@ from backstream.engine.local.broken import broken_in
 from backstream.engine.local.log_decoder import Taker, Task
 from backstream.engine.local.partition import Folded, Partition
 from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.shuffle import FLUSH, Bucketed, ChunkFile, ShuffleWriter
 from backstream.engine.local.source_objects import Fetched, SourceObject, fetch
-from backstream.engine.local.spill import NO_VALUE, Picked, SpillWriter, Spot, chunk, heads_decoder, heads_in
+from backstream.engine.local.spill import Picked, Spot, heads_decoder
 from backstream.engine.spark.folded import pieces
 from backstream.errors import BackstreamError, Damaged, Failed
 from backstream.model.changes.broken_chain import BrokenChain
@@ -37,17 +36,14 @@ from backstream.vault.log.chains import Run
 from backstream.vault.log.writer_chains import Link
 from backstream.vault.table_vault import TableVault
 
-Head = TypeVar("Head")
 Opener = Callable[[], TableVault]  # opens the vault in an executor, with its own credentials; it can be pickled
-Bucketed = tuple[int, bytes]  # a bucket's number, and a blob: one byte that says of what, and the bytes
 
 READERS = 4  # objects read side by side by one task
 READ_AHEAD = 16 << 20  # bytes
-FLUSH = 16 << 20  # bytes that a task gathers before it hands them to the shuffle
-BLOB = 4 << 20  # bytes of values in one blob, about
-IN_MEMORY = 16 << 20  # bytes of a bucket that are not yet written to the executor's disk
 STATES, NAMES, RESULT = b"s", b"n", b"r"
-OWN = "0"
+
+
+Failure = tuple[str, str, str]  # an error as a value: its kind, its message and its hint
 
 
 class Counter(Protocol):
@@ -68,55 +64,15 @@ class ReadResult(msgspec.Struct, frozen=True, array_like=True):
     damaged: list[tuple[int, str]]
     runs: list[Run]
     links: list[Link]
-    failed: tuple[str, str, str] | None = None
+    failed: Failure | None = None
 
 
 read_result = msgspec.msgpack.Decoder(ReadResult)
 
 
-def failure(error: BackstreamError) -> tuple[str, str, str]:
+def failure(error: BackstreamError) -> Failure:
     """Returns an error as a value."""
     return type(error).__name__, error.message, error.hint
-
-
-class ShuffleWriter(SpillWriter[Head]):
-    """Gathers pairs as blobs, one after another for each bucket. See `SpillWriter`."""
-
-    def __init__(self, buckets: int, kind: bytes, room: int) -> None:
-        super().__init__(_no_folder, buckets, buffer=room)
-        self._kind = kind
-        self._ready: list[Bucketed] = []
-
-    def _flush(self) -> None:
-        for number in sorted(self._waiting):
-            heads, values = self._waiting[number]
-            self._ready += [(number, self._kind + blob) for blob in _blobs(heads, values)]
-        self._waiting.clear()
-        self._held = 0
-
-    def drained(self) -> Iterator[Bucketed]:
-        """Yields the blobs that are ready."""
-        ready, self._ready = self._ready, []
-        yield from ready
-
-
-def _no_folder() -> Path:
-    raise RuntimeError("nothing is written to this machine's disk")
-
-
-def _blobs(heads: Sequence[tuple[bytes, Head, int]], values: Sequence[bytes]) -> Iterator[bytes]:
-    """Yields the pairs of a bucket in chunks of a bounded size: Spark keeps many of them in memory."""
-    coming, some, theirs, size = iter(values), list[tuple[bytes, Head, int]](), list[bytes](), 0
-    for head in heads:
-        some.append(head)
-        if head[2] != NO_VALUE:
-            theirs.append(next(coming))
-            size += head[2]
-        if size >= BLOB:
-            yield chunk(some, theirs)
-            some, theirs, size = [], [], 0
-    if some:
-        yield chunk(some, theirs)
 
 
 class ReadTask(msgspec.Struct, frozen=True):
@@ -205,33 +161,25 @@ _heads = heads_decoder(Entry)
 _NO_ERASURES = Erasures(cast("ObjectStore", None), "", ())  # it reads nothing: the driver leaves out what was erased
 
 
-class Bucket:
-    """The blobs of one bucket, in memory or, where they are many, on the executor's disk."""
+class Bucket(ChunkFile):
+    """The chunks of one bucket, of one kind. `number`: None where nothing came."""
 
     def __init__(self, coming: Iterable[Bucketed], kind: bytes) -> None:
-        self._file = cast("BinaryIO", tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115 - `close` closes it
         self.number: int | None = None
+        super().__init__(self._of(coming, kind))
+
+    def _of(self, coming: Iterable[Bucketed], kind: bytes) -> Iterator[memoryview]:
         for self.number, blob in coming:
             if blob[:1] == kind:
-                self._file.write(memoryview(blob)[1:])
+                yield memoryview(blob)[1:]
 
     def heads(self) -> Iterator[tuple[bytes, Entry, Spot | None]]:
         """Yields the entries, each with the spot of its image."""
-        self._file.seek(0)
-        return heads_in(self._file, OWN, _heads)
+        return self.heads_of(_heads)
 
     def picked(self, folded: Folded) -> Picked:
         """Returns the images of the entries that tell the items' states."""
-        return Picked({OWN: self._file}, folded.spots)
-
-    def bytes(self) -> bytes:
-        """Returns all of it."""
-        self._file.seek(0)
-        return self._file.read()
-
-    def close(self) -> None:
-        """Removes it."""
-        self._file.close()
+        return self.values(folded.spots)
 
 
 class Folding(msgspec.Struct, frozen=True):
@@ -257,7 +205,7 @@ class Working(msgspec.Struct, frozen=True):
     at: int
     beside: int
 
-    def __call__(self, coming: Iterable[Bucketed]) -> Iterator[tuple[bytes, tuple[str, str, str] | None]]:
+    def __call__(self, coming: Iterable[Bucketed]) -> Iterator[tuple[bytes, Failure | None]]:
         """Yields one result, or none for an empty bucket."""
         with closing(Bucket(coming, STATES)) as bucket:
             if bucket.number is None:
@@ -277,7 +225,7 @@ class NameChunks(msgspec.Struct, frozen=True):
         """Yields one chunk, or none."""
         with closing(Bucket(coming, NAMES)) as bucket:
             if bucket.number is not None:
-                yield bucket.number, bucket.bytes()
+                yield bucket.number, bucket.whole()
 
 
 class EntryListing(msgspec.Struct, frozen=True):
@@ -327,7 +275,7 @@ def own_number(bucket: int) -> int:
     return bucket
 
 
-def raised(failed: tuple[str, str, str]) -> BackstreamError:
+def raised(failed: Failure) -> BackstreamError:
     """Returns the error that a task has reported as a value."""
     kind, message, hint = failed
     found = getattr(errors, kind, Failed)

@@ -7,9 +7,10 @@ from typing import Annotated
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.each import over
-from backstream.apps.cli.options import Json, Tables, Vault
+from backstream.apps.cli.options import Engine, Json, Master, Tables, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.engines import EngineKind
 from backstream.apps.library import TableBackup
 from backstream.errors import DifferencesFound, PartlyDone
 from backstream.operations.base.compact import Compaction
@@ -20,10 +21,12 @@ def compact(
     *,
     vault: Vault = None,
     until: Annotated[str | None, Option(metavar="MOMENT", help="Leave newer objects alone, e.g. '30d ago'.")] = None,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
 ) -> int:
     """Merge the log's many small objects into few large ones, so that an item's history reads kilobytes. Safe at any time."""
-    held = library.open(vault)
+    held = library.open(vault, engine=engine, master=master)
     return over(tables, held, lambda table: _compact(held.table(table), until, json=json), json=json)
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.each import no_report, of_each, raise_worst
-from backstream.apps.cli.options import ALL, AllTables, Json, MinHead, Vault, VerifyKey
+from backstream.apps.cli.options import ALL, AllTables, Engine, Json, Master, MinHead, Vault, VerifyKey
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.engines import EngineKind
 from backstream.errors import BackstreamError, DifferencesFound
 from backstream.model.counts import counted
 from backstream.operations.inspect.check import Checked, Finding
@@ -29,10 +30,12 @@ def check(
         Option("--read-data", metavar="PERCENT", help="Read and verify this share of the rows too; --read-data alone: all."),
     ] = None,
     repair: Annotated[bool, Option("--repair", help="Remove the delete markers that are not Backstream's own.")] = False,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
 ) -> None:
     """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""
-    held = library.open(vault, verify_key=verify_key, min_head=min_head)
+    held = library.open(vault, verify_key=verify_key, min_head=min_head, engine=engine, master=master)
     percent = 0.0 if read_data is None else library.percent_of(read_data)
     with ProgressBar() as bar:
         answers, broken = of_each(

@@ -31,6 +31,11 @@ class Rank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     since: int
     micros: int
 
+    @property
+    def seconds(self) -> int:
+        """The second of the line."""
+        return self.micros // MICROS
+
     @classmethod
     def of(cls, entry: Entry) -> Rank:
         """Returns the rank of an entry."""
@@ -82,7 +87,7 @@ class Sorter:
         self.partitions = partitions
         self._compacted = compacted
         self._key_of = key_of
-        self._merged = merged
+        self.merged = merged
         number = partial(partition_of, partitions=partitions)
         self._spill: Spill[Rank] = Spill(partitions, Rank, buffer=buffer, number=number)
         self._fetched: dict[str, tuple[str, SegmentHeader, bytes]] = {}
@@ -99,7 +104,7 @@ class Sorter:
 
     def sorted_lines(self, number: int) -> Iterator[FrameLine]:
         """Yields the lines of one partition in their order, none twice. Ask for partitions one after another."""
-        of_sets = (self._of_set(each, number) for each in self._merged)
+        of_sets = (self._of_set(each, number) for each in self.merged)
         return _each_once(heapq.merge(self._new(number), *of_sets, key=lambda each: each[:2]))
 
     def _new(self, number: int) -> Iterator[Ranked]:
@@ -107,7 +112,7 @@ class Sorter:
         values = self._spill.pick(number, {})
         for key, rank, spot in found:
             assert spot is not None  # noqa: S101 - every line has its text
-            yield key, rank, FrameLine(key, rank.micros // MICROS, values.at(spot))
+            yield key, rank, FrameLine(key, rank.seconds, values.at(spot))
 
     def _of_set(self, one: Set, number: int) -> Iterator[Ranked]:
         """Yields the lines of a set that belong here: the set may have fewer partitions."""

@@ -14,13 +14,13 @@ from backstream.errors import Damaged, MissingObject, Overtaken
 from backstream.model.values.wire import KeyReader
 from backstream.operations.base.compact import plan
 from backstream.operations.base.compact.lines import Sorter, SoundEntries
+from backstream.operations.base.compact.small import Small, SmallRead, small_part, small_segment
 from backstream.operations.base.compact.watching import Watch
-from backstream.operations.bulk.progress import Progress, Silent
+from backstream.operations.bulk.progress import Progress
 from backstream.operations.inspect import lost_changes
 from backstream.operations.inspect.lost_changes import MissingChange
 from backstream.ports import Clock
 from backstream.vault import bases as base_backups
-from backstream.vault.bases import Part
 from backstream.vault.gaps.arrivals import passed_by
 from backstream.vault.gaps.gaps import Gap
 from backstream.vault.log import chains, compacted, frames, sources
@@ -30,7 +30,6 @@ from backstream.vault.log.generation import lacking
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import DAY, FetchedSegment, LogListing
-from backstream.vault.log.segments import SegmentHeader
 from backstream.vault.table_vault import TableVault
 
 READERS = 8
@@ -68,47 +67,20 @@ class Compaction(msgspec.Struct, frozen=True):
     unrecorded: str = ""
 
 
-def compact(
-    vault: TableVault, clock: Clock, *, until: int | None = None, memory: Memory | None = None, progress: Progress | None = None
-) -> Compaction:
-    """Merges the lines of small objects into sets, sorted by key. Safe beside writers, readers and another compaction.
-
-    `until`: only segments whose changes were all made up to that second. Raises Overtaken if another compaction was faster.
-    """
-    return _Compaction(vault, clock, until, memory or Memory(), progress or Silent()).run()
-
-
-def settle(vault: TableVault, clock: Clock) -> Generation:
-    """Hides what an interrupted compaction has not hidden yet, and returns the generation in force."""
-    return _Compaction(vault, clock, None, Memory(), Silent()).settled()
-
-
-class _CompactRead(msgspec.Struct, frozen=True):
-    """A small object that was read: its header, its bytes, and for a segment everything that was fetched, with its version."""
-
-    claim: SegmentHeader
-    body: bytes
-    fetched: FetchedSegment | None = None
-    version: str = sources.ANY
-
-
-class _Small(msgspec.Struct, frozen=True):
-    """A small object: its name, its size, when it was received, a function that reads it, and its base backup, if it belongs to
-    one.
-    """
-
-    name: str
-    size: int
-    received: float
-    read: Callable[[], _CompactRead]
-    base: str | None = None
-
-
-class _Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True):
     """The part taken from a small object: the number of lines, and the version."""
 
     lines: int
     version: str
+
+
+class WrittenPart(msgspec.Struct, frozen=True, array_like=True):
+    """One object of a set that was written. `suspected`: keys of items that seem to lack a change, if an executor has looked."""
+
+    lines: int
+    size: int
+    seconds: tuple[int, int] | None
+    suspected: Sequence[bytes] = ()
 
 
 class _NewSet(msgspec.Struct, frozen=True):
@@ -122,7 +94,9 @@ def _always(_: str) -> bool:
     return True
 
 
-class _Compaction:
+class CompactionRun:
+    """One compaction. See `start.compact`."""
+
     def __init__(self, vault: TableVault, clock: Clock, until: int | None, memory: Memory, progress: Progress) -> None:
         self._vault = vault
         self._clock = clock
@@ -139,13 +113,14 @@ class _Compaction:
         self._watch = Watch(vault, self._began)
 
     def run(self) -> Compaction:
+        """Returns its report."""
         self._vault.compacted.check_sound()
         self._settle(self._vault.compacted.current(), again=True)
         found = self._vault.inventory()
         before = found.generation
         segments = [each for each in found.segments if self._is_due(each)]
         parts = list(self._new_parts(before))
-        after = self._write(before, found.listed, [self._segment(each) for each in segments], parts)
+        after = self._write(before, found.listed, [small_segment(each) for each in segments], parts)
         self._record_missing(found)
         if after.sets != before.sets:
             self._vault.compacted.commit(after)
@@ -168,7 +143,7 @@ class _Compaction:
         )
 
     def settled(self) -> Generation:
-        """See `settle`."""
+        """See `start.settle`."""
         return self._settle(self._vault.compacted.current(), again=True)
 
     def _is_due(self, listed: LogListing) -> bool:
@@ -177,7 +152,7 @@ class _Compaction:
             return False
         return self._until is None or listed.segment.max_time <= self._until
 
-    def _new_parts(self, before: Generation) -> Iterator[_Small]:
+    def _new_parts(self, before: Generation) -> Iterator[Small]:
         """Yields the parts of complete base backups that no set replaces.
 
         One with a missing part is left: the part may be brought back.
@@ -187,14 +162,14 @@ class _Compaction:
             if base.kind is base_backups.BaseKind.INCREMENTAL or base.id in covered:
                 continue
             try:
-                yield from [self._part(base.id, part) for part in self._vault.bases.whole(base)]
+                yield from [small_part(base.id, part) for part in self._vault.bases.whole(base)]
             except Damaged as error:
                 self._left.append(Unread(f"base backup {base.id}", error.message))
 
     # --- the new ---
 
     def _write(
-        self, before: Generation, listed: Sequence[LogListing], segments: Sequence[_Small], parts: Sequence[_Small]
+        self, before: Generation, listed: Sequence[LogListing], segments: Sequence[Small], parts: Sequence[Small]
     ) -> Generation:
         """Writes everything of the next generation except its record."""
         wanted = {(gap.stream, number) for gap in self._vault.gaps.all() for number in gap.numbers}
@@ -223,21 +198,11 @@ class _Compaction:
         record = self._vault.compacted.in_force().record
         return set() if record is None else self._vault.coverage.held_all_along(record.modified)
 
-    def _segment(self, listed: LogListing) -> _Small:
-        def read() -> _CompactRead:
-            found = self._vault.log.fetch(listed)
-            return _CompactRead(found.claim, found.body, found, found.version)
-
-        return _Small(listed.name, listed.size, listed.modified, read)
-
-    def _part(self, base: str, part: Part) -> _Small:
-        return _Small(part.name, part.size, part.modified, lambda: _CompactRead(*self._vault.bases.claim_and_body(part)), base)
-
     def _set(
         self,
         number: int,
         sets: Sequence[Set],
-        small: Sequence[_Small],
+        small: Sequence[Small],
         wanted: set[tuple[str, str]],
         *,
         stale: frozenset[str] = frozenset(),
@@ -274,13 +239,13 @@ class _Compaction:
                 found[name] = self._vault.log.version(name)
         return found
 
-    def _take(self, sorter: Sorter, small: Sequence[_Small], wanted: set[tuple[str, str]]) -> dict[str, _Taken]:
+    def _take(self, sorter: Sorter, small: Sequence[Small], wanted: set[tuple[str, str]]) -> dict[str, Taken]:
         """Reads them all. Returns the names of the sound ones, and the part taken from each."""
         self._progress.phase("reading small objects", len(small))
-        taken = dict[str, _Taken]()
+        taken = dict[str, Taken]()
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             bodies = self._memory.bodies
-            for one, reading in ahead(pool, lambda each: each.read(), small, bodies, weight=lambda each: each.size):
+            for one, reading in ahead(pool, self._read, small, bodies, weight=lambda each: each.size):
                 self._progress.advance(1)
                 try:
                     read = reading()
@@ -289,13 +254,16 @@ class _Compaction:
                     self._left.append(Unread(one.name, error.message.removeprefix(f"{one.name}: ")))
                     continue
                 sorter.add(lines, one.received)
-                taken[one.name] = _Taken(read.claim.count, read.version)
+                taken[one.name] = Taken(read.claim.count, read.version)
                 self._note(read.fetched)
                 self._held |= wanted and wanted.intersection((each.stream, each.sequence) for each in lines)
                 self._held |= self._passed(one, wanted)
         return taken
 
-    def _passed(self, one: _Small, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    def _read(self, one: Small) -> SmallRead:
+        return one.read(self._vault)
+
+    def _passed(self, one: Small, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
         """Returns the missing change that a segment without lines says to have come."""
         segment = self._vault.log.segment_of(one.name) if wanted else None
         passed = set() if segment is None else passed_by(segment)
@@ -314,17 +282,21 @@ class _Compaction:
 
     def _write_parts(self, sorter: Sorter, set_id: str, bases: Sequence[str]) -> Set:
         self._progress.phase("writing compacted objects", sorter.partitions)
-        store = self._vault.compacted
         lines, size, seconds = 0, 0, list[int]()
-        for number in range(sorter.partitions):
-            lines_of_part = sorter.sorted_lines(number)
-            body, index = frames.pack(lines_of_part if bases else self._watch.looking_at(lines_of_part))
-            store.write_part(set_id, number, sorter.partitions, body)
+        for part in self._written(sorter, set_id, of_bases=bool(bases)):
             self._progress.advance(1)
-            lines, size = lines + index.lines, size + len(body)
-            seconds += index.seconds or ()
+            lines, size = lines + part.lines, size + part.size
+            seconds += part.seconds or ()
         since, until = min(seconds, default=0), max(seconds, default=0)
         return Set(set_id, sorter.partitions, lines, size, since, until, list(bases))
+
+    def _written(self, sorter: Sorter, set_id: str, *, of_bases: bool) -> Iterator[WrittenPart]:
+        """Writes the set's objects, one after the other."""
+        for number in range(sorter.partitions):
+            lines = sorter.sorted_lines(number)
+            body, index = frames.pack(lines if of_bases else self._watch.looking_at(lines))
+            self._vault.compacted.write_part(set_id, number, sorter.partitions, body)
+            yield WrittenPart(index.lines, len(body), index.seconds)
 
     # --- the old ---
 
@@ -371,7 +343,7 @@ class _Compaction:
                     self._progress.advance(1)
 
 
-def _whole_bases(small: Sequence[_Small], taken: Collection[str]) -> list[str]:
+def _whole_bases(small: Sequence[Small], taken: Collection[str]) -> list[str]:
     """Returns the base backups whose parts were all taken."""
     broken = {each.base for each in small if each.name not in taken}
     return list(dict.fromkeys(each.base for each in small if each.base is not None and each.base not in broken))

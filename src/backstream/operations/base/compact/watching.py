@@ -17,19 +17,13 @@ from backstream.vault.table_vault import TableVault
 TOGETHER = 1_000  # lines that are decoded at once
 
 
-class Watch:
-    """Watches the lines of the log, sorted by key, as they are rewritten.
+class Suspects:
+    """Looks at the lines of the log, sorted by key, as they are rewritten. `keys`: items that seem to lack a change."""
 
-    It does not see the sets that stay unchanged, so a break found here is a suspicion until all lines of the item were read.
-    """
-
-    def __init__(self, vault: TableVault, now: float) -> None:
-        self._vault = vault
-        self._now = now
-        window = vault.window(now)
-        gaps = [(gap.since, gap.until) for gap in window.gaps]
-        self._judge = Judge(ChainEvidence(settled=settled(vault.catalog, window, now), gaps=gaps, horizon=window.horizon))
-        self._suspected: set[bytes] = set()
+    def __init__(self, evidence: ChainEvidence) -> None:
+        self.evidence = evidence
+        self.keys: set[bytes] = set()
+        self._judge = Judge(evidence)
 
     def looking_at(self, lines: Iterable[FrameLine]) -> Iterator[FrameLine]:
         """Yields the same lines."""
@@ -51,14 +45,28 @@ class Watch:
         else:
             found = item_chain.losses(_entries(seen), self._judge) if len(seen) > 1 else []
         if found:
-            self._suspected.add(key)
+            self.keys.add(key)
+
+
+class Watch(Suspects):
+    """Watches a compaction.
+
+    It does not see the sets that stay unchanged, so a break found here is a suspicion until all lines of the item were read.
+    """
+
+    def __init__(self, vault: TableVault, now: float) -> None:
+        self._vault = vault
+        self._now = now
+        window = vault.window(now)
+        gaps = [(gap.since, gap.until) for gap in window.gaps]
+        super().__init__(ChainEvidence(settled=settled(vault.catalog, window, now), gaps=gaps, horizon=window.horizon))
 
     def losses(self) -> list[BrokenChain]:
         """Returns the changes that are missing from everything that the vault holds of the item.
 
         Call it once the new lines are in force.
         """
-        return standing(self._vault, self._suspected, self._now)
+        return standing(self._vault, self.keys, self._now)
 
 
 def _add(chain: ItemChain, seen: Sequence[FrameLine]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self
@@ -11,34 +12,38 @@ import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.source_objects import Fetched, SetObject, SourceObject, fetch
 from backstream.engine.local.spill import Spill, partitions_for
 from backstream.errors import Damaged, MissingObject
-from backstream.model.changes.entry import Entry, states
+from backstream.model.changes.entry import Entry
 from backstream.model.window import Ignored
 from backstream.operations.bulk.progress import Progress
+from backstream.operations.inspect.check.line_objects import READERS, Lines, ReadLines, lines_read, orders_of, sound_lines
 from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, planted, second_version, wrong
+from backstream.ports import Executors
 from backstream.vault import below_markers
 from backstream.vault.bases import Part
+from backstream.vault.below_markers import First
 from backstream.vault.coverage import counts
-from backstream.vault.log import inventory, segments
+from backstream.vault.log import inventory
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import LogListing
-from backstream.vault.log.segments import LineTally, SegmentHeader
 from backstream.vault.table_vault import TableVault
-
-READERS = 4
 
 
 class _LineObject(msgspec.Struct, frozen=True):
     """One object with lines. `seconds`: of its changes, from its name; `count`: the number of lines, None if unknown."""
 
-    name: str
-    size: int
+    source: SourceObject
     seconds: tuple[int, int | None] | None
     count: int | None
-    read: Callable[[], tuple[SegmentHeader, bytes]]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.source.name
 
 
 def _named(one: _LineObject, why: str) -> RepairableFinding:
@@ -64,6 +69,7 @@ class LineReader:
         self.entries: Spill[Entry] = Spill(1, Entry)
         self.kept: Spill[Entry] = Spill(1, Entry)
         self._into = self.entries
+        self._links = Links(vault.log)
         self._voids: Sequence[Ignored] = vault.coverage.before_horizon  # of the log; lines of base backups count at any age
 
     def __enter__(self) -> Self:
@@ -85,22 +91,18 @@ class LineReader:
         self.entries, self.kept = (Spill(partitions_for(rows), Entry, buffer=self._memory.buffer) for _ in range(2))
         self._into = self.entries
         self._progress.phase("reading the change log", rows)
-        links = Links(self._vault.log)
-        yield from self._take([self._segment(each, links) for each in small])
+        links = self._links = Links(self._vault.log)
+        yield from self._take(map(_segment, small))
         for one in found.generation.changes:
             yield from self._set(one)
         self._voids = ()
         for one in of_bases:
             yield from self._set(one)
         yield from map(planted, self._vault.bases.planted(parts))
-        yield from self._take(map(self._part, parts))
+        yield from self._take(map(_part, parts))
         yield from self._kept_states()
         for gone in links.missing(found, since=None):
             yield wrong(FindingKind.MISSING, gone.name, gone.why, gone.lost)
-
-    def _part(self, part: Part) -> _LineObject:
-        read = partial(self._vault.bases.claim_and_body, part)
-        return _LineObject(part.name, part.size, (part.seconds[1], None), part.count, read)
 
     def _kept_states(self) -> Iterator[RepairableFinding]:
         """Reads the states that are kept from before the horizon."""
@@ -109,16 +111,8 @@ class LineReader:
             if not bases.counts(base):  # else it is the horizon's own, too, and was read
                 parts = bases.parts(base.id)
                 yield from map(planted, bases.planted(parts))
-                yield from self._take(map(self._part, parts))
+                yield from self._take(map(_part, parts))
         self._into = self.entries
-
-    def _segment(self, listed: LogListing, links: Links) -> _LineObject:
-        def read() -> tuple[SegmentHeader, bytes]:
-            fetched = self._vault.log.fetch(listed)
-            links.note(fetched)
-            return fetched.claim, fetched.body
-
-        return _LineObject(listed.name, listed.size, listed.seconds, None if listed.segment is None else listed.segment.count, read)
 
     def _set(self, one: Set) -> Iterator[RepairableFinding]:
         """Checks a set's objects, which together hold the number of lines in its record."""
@@ -132,9 +126,7 @@ class LineReader:
         for part in parts:
             yield from map(planted, compacted.planted(part))
         damaged = 0
-        for found in self._take(
-            _LineObject(part.name, part.size, seconds, None, partial(compacted.claim_and_body, part.name)) for part in parts
-        ):
+        for found in self._take(_of_set(part, seconds) for part in parts):
             damaged += 1
             yield found
         if not damaged and len(parts) == one.partitions and self.read - before != one.lines:
@@ -153,31 +145,67 @@ class LineReader:
         except Damaged as error:
             yield wrong(FindingKind.DAMAGED, name, f"{why} ({error.message})")
 
-    def _take(self, objects: Sequence[_LineObject] | Iterator[_LineObject]) -> Iterator[RepairableFinding]:
+    def _take(self, objects: Iterable[_LineObject]) -> Iterator[RepairableFinding]:
         """Reads the objects ahead, and yields a finding for each one that cannot be read, or that differs from its name."""
-        with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
-            bodies = self._memory.bodies // 2
-            for one, reading in ahead(pool, lambda each: each.read(), objects, bodies, weight=lambda each: each.size):
-                self.objects += 1
-                try:
-                    self._keep(*reading())
-                except MissingObject as error:
-                    self.unsound.add(one.name)
-                    yield wrong(FindingKind.MISSING, one.name, error.message, one.seconds, one.count)
-                except Damaged as error:
-                    self.unsound.add(one.name)
-                    yield _named(one, error.message.removeprefix(f"{one.name}: "))
+        executors = self._vault.executors
+        for one, taking in self._here(objects) if executors is None else self._elsewhere(executors, objects):
+            self.objects += 1
+            try:
+                self._keep(taking())
+            except MissingObject as error:
+                self.unsound.add(one.name)
+                yield wrong(FindingKind.MISSING, one.name, error.message, one.seconds, one.count)
+            except Damaged as error:
+                self.unsound.add(one.name)
+                yield _named(one, error.message.removeprefix(f"{one.name}: "))
 
-    def _keep(self, claim: SegmentHeader, body: bytes) -> None:
-        """Keeps all lines of an object, or none. Raises Damaged if it differs from its name."""
-        if claim.frames is not None:
-            segments.check_frames(claim, body)
-        tally, pairs = LineTally(), list[tuple[bytes, Entry, bytes | None]]()
-        for found in map(states, segments.blocks(claim, body)):
-            tally.add([entry for entry, _ in found])
-            pairs += [(self._vault.key(entry), entry, None) for entry, _ in found]
-        tally.check(claim)
-        counting = [each for each in pairs if counts(self._voids, each[1])] if self._voids else pairs
+    def _here(self, objects: Iterable[_LineObject]) -> Iterator[tuple[_LineObject, Callable[[], Lines]]]:
+        read, bodies = partial(_fetched, self._vault), self._memory.bodies // 2
+        with ThreadPoolExecutor(READERS, thread_name_prefix="log") as pool:
+            for one, reading in ahead(pool, read, objects, bodies, weight=lambda each: each.source.size):
+                yield one, partial(self._checked, reading)
+
+    def _checked(self, reading: Callable[[], Fetched]) -> Lines:
+        fetched = reading()
+        self._links.extend([] if fetched.run is None else [fetched.run], [] if fetched.link is None else [fetched.link])
+        return sound_lines(self._vault, fetched.source.claim, fetched.source.body)
+
+    def _elsewhere(
+        self, executors: Executors[TableVault], objects: Iterable[_LineObject]
+    ) -> Iterator[tuple[_LineObject, Callable[[], Lines]]]:
+        """Yields the same, read by executors."""
+        kept = deque[list[_LineObject]]()
+
+        def orders() -> Iterator[list[SourceObject]]:
+            for order in orders_of(objects, lambda each: each.source.size):
+                kept.append(order)
+                yield [each.source for each in order]
+
+        for result in executors.each(self._vault, ReadLines(), orders()):
+            for one, read in zip(kept.popleft(), lines_read(result), strict=True):
+                self._links.extend(read.runs, read.links)
+                yield one, read.lines
+
+    def _keep(self, lines: Lines) -> None:
+        """Keeps all lines of an object."""
+        counting = [each for each in lines if counts(self._voids, each[1])] if self._voids else lines
         self._into.writer.extend(counting)
-        self.read += len(pairs)
-        self._progress.advance(len(pairs))
+        self.read += len(lines)
+        self._progress.advance(len(lines))
+
+
+def _fetched(vault: TableVault, one: _LineObject) -> Fetched:
+    return fetch(vault, one.source)
+
+
+def _segment(listed: LogListing) -> _LineObject:
+    source = SourceObject(listed.name, listed.size, listed.seconds, listed)
+    return _LineObject(source, listed.seconds, None if listed.segment is None else listed.segment.count)
+
+
+def _part(part: Part) -> _LineObject:
+    return _LineObject(SourceObject(part.name, part.size, part.seconds, part), (part.seconds[1], None), part.count)
+
+
+def _of_set(part: First, seconds: tuple[int, int]) -> _LineObject:
+    return _LineObject(SourceObject(part.name, part.size, seconds, SetObject(part.name)), seconds, None)

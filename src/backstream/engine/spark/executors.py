@@ -1,0 +1,175 @@
+"""Orders and buckets of any kind, worked on by executors. See `ports.engine.Executors`."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from backstream.engine.local.prefetch import batches
+from backstream.engine.local.shuffle import Bucketed
+from backstream.engine.spark.cluster import Cluster
+from backstream.engine.spark.tasks import Counter, Failure, Opener, failure, opened, own_number, raised
+from backstream.errors import BackstreamError
+from backstream.ports.engine import TOLD, BucketWork, GatherWork, Order, OrderWork
+from backstream.vault.table_vault import TableVault
+
+MOST_TOGETHER = 64  # orders of one job: their results are in the driver's memory together
+BUCKETS_EACH = 4  # buckets of one job for each core, so that one that takes long holds up little
+
+Result = tuple[bytes, Failure | None]
+_Told = tuple[int, bytes, Failure | None]  # an order's number, what came of it, and the error that ended it
+_told = msgspec.msgpack.Decoder(_Told)
+
+
+class OrderTask(msgspec.Struct, frozen=True):
+    """Does work on orders; it yields each result, or the error that came, as a value."""
+
+    opener: Opener
+    work: OrderWork[TableVault]
+
+    def __call__(self, orders: Iterable[bytes]) -> Iterator[Result]:
+        """Yields the results."""
+        for each in orders:
+            try:
+                yield self.work(opened(self.opener), _unpacked(each)), None
+            except BackstreamError as error:
+                yield b"", failure(error)
+
+
+class GatherTask(msgspec.Struct, frozen=True):
+    """Reads orders into buckets. What came of each order goes into the bucket after the last one. `read`: counts the orders."""
+
+    opener: Opener
+    work: GatherWork[TableVault]
+    buckets: int
+    read: Counter
+
+    def __call__(self, orders: Iterable[bytes]) -> Iterator[Bucketed]:
+        """Yields the chunks."""
+        for each in orders:
+            number, order = _unpacked(each)
+            said, failed = b"", None
+            try:
+                for bucket, chunk in self.work(opened(self.opener), order):
+                    if bucket == TOLD:
+                        said = chunk
+                    else:
+                        yield bucket, chunk
+            except BackstreamError as error:
+                failed = failure(error)
+            self.read.add(1)
+            yield self.buckets, msgspec.msgpack.encode((number, said, failed))
+
+
+class BucketTask(msgspec.Struct, frozen=True):
+    """Does work on a bucket; it yields the result, or the error that came, as a value."""
+
+    opener: Opener
+    work: BucketWork[TableVault]
+
+    def __call__(self, number: int, coming: Iterable[Bucketed]) -> Iterator[Result]:
+        """Yields one result."""
+        try:
+            yield self.work(opened(self.opener), number, (chunk for _, chunk in coming)), None
+        except BackstreamError as error:
+            yield b"", failure(error)
+
+
+def told_in(coming: Iterable[Bucketed]) -> Iterator[bytes]:
+    """Yields what came of the orders."""
+    return (chunk for _, chunk in coming)
+
+
+def as_they_are(coming: Iterable[Any]) -> Iterator[Any]:
+    """Yields the same."""
+    return iter(coming)
+
+
+class SparkExecutors:
+    """See `ports.engine.Executors`. `opener_of`: returns what opens a table's vault in an executor, once that was tried."""
+
+    def __init__(self, cluster: Cluster, opener_of: Callable[[TableVault], Opener]) -> None:
+        self._cluster = cluster
+        self._opener_of = opener_of
+
+    def each(self, vault: TableVault, work: OrderWork[TableVault], orders: Iterable[Order]) -> Iterator[bytes]:
+        """See the port. The following orders are done while the caller takes what came of these."""
+        task, together = OrderTask(self._opener_of(vault), work), min(self._cluster.cores, MOST_TOGETHER)
+        with ThreadPoolExecutor(1, thread_name_prefix="spark") as pool:
+            running: Future[list[Result]] | None = None
+            for some in batches(map(_packed, orders), together):
+                following = pool.submit(self._run, task, list(some))
+                if running is not None:
+                    yield from _results(running.result())
+                running = following
+            if running is not None:
+                yield from _results(running.result())
+
+    def _run(self, task: OrderTask, orders: Sequence[bytes]) -> list[Result]:
+        return self._cluster.run(self._cluster.spread(orders).mapPartitions(task), as_they_are, range(len(orders)))
+
+    def gathered(
+        self,
+        vault: TableVault,
+        work: GatherWork[TableVault],
+        orders: Iterable[Order],
+        buckets: int,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> SparkGathered:
+        """See the port."""
+        opener = self._opener_of(vault)
+        packed = [_packed((number, each)) for number, each in enumerate(orders)]
+        told = self._cluster.counter(progress)
+        task = GatherTask(opener, work, buckets, told.accumulator)
+        shuffled = self._cluster.spread(packed).mapPartitions(task).partitionBy(buckets + 1, own_number)
+        found = [_told.decode(each) for each in self._cluster.run(shuffled, told_in, [buckets], told.look)]
+        found.sort(key=lambda each: each[0])
+        for _, _, failed in found:
+            if failed is not None:
+                raise raised(failed)
+        return SparkGathered(self._cluster, opener, shuffled, buckets, [said for _, said, _ in found])
+
+
+class SparkGathered:
+    """See `ports.engine.Gathered`."""
+
+    def __init__(self, cluster: Cluster, opener: Opener, shuffled: Any, buckets: int, told: Sequence[bytes]) -> None:
+        self._cluster = cluster
+        self._opener = opener
+        self._shuffled = shuffled
+        self._buckets = buckets
+        self.told = told
+
+    def each(self, work: BucketWork[TableVault]) -> Iterator[bytes]:
+        """See the port."""
+        done = self._shuffled.mapPartitionsWithIndex(BucketTask(self._opener, work))
+        for some in batches(range(self._buckets), self._cluster.cores * BUCKETS_EACH):
+            yield from _results(self._cluster.run(done, as_they_are, list(some)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._shuffled = None  # Spark removes it from the executors' disks
+
+
+def _results(found: Sequence[Result]) -> Iterator[bytes]:
+    for result, failed in found:
+        if failed is not None:
+            raise raised(failed)
+        yield result
+
+
+def _packed(order: Order) -> bytes:
+    """Returns an order as bytes: names of segments are much alike, so they are compressed."""
+    return zlib.compress(pickle.dumps(order), 1)
+
+
+def _unpacked(order: bytes) -> Any:
+    return pickle.loads(zlib.decompress(order))  # noqa: S301 - the driver's own, over Spark
