@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from backstream.engine.local.engine import LocalEngine
 from backstream.engine.local.memory import Memory
-from backstream.ports.engine import TOLD, BucketWork, GatherWork, Order, OrderWork
+from backstream.ports.engine import TOLD, BucketWork, GatherWork, Order, OrderWork, TableState
 from backstream.vault.table_vault import TableVault
 
 Work = TypeVar("Work")
@@ -76,10 +76,12 @@ class GatheredHere:
         self._sent = sent
         self.told = told
 
-    def each(self, work: BucketWork[TableVault]) -> Iterator[bytes]:
+    def each(self, work: BucketWork[TableVault], beside: TableState | None = None) -> Iterator[bytes]:
         """See the port."""
+        assert beside is None or beside.partitions == self._buckets
         for number in range(self._buckets):
-            found = [self._sent(work)(self._opened(), number, iter(self._mixed(number, run))) for run in range(2)]
+            states = {} if beside is None else dict(beside.partition(number).items())
+            found = [self._sent(work)(self._opened(), number, iter(self._mixed(number, run)), _sent(states)) for run in range(2)]
             assert found[0] == found[1], "a task that runs again has another result"
             yield found[0]
 

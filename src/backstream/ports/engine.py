@@ -80,8 +80,11 @@ class GatherWork(Protocol[VaultT_contra]):
 class BucketWork(Protocol[VaultT_contra]):
     """Work on what was gathered in one bucket, on any machine: it can be pickled. Run again it has the same effect."""
 
-    def __call__(self, vault: VaultT_contra, number: int, chunks: Iterator[bytes]) -> bytes:
-        """Do it, and return what came of it. `chunks`: of this bucket, in no order; none if nothing was gathered in it."""
+    def __call__(self, vault: VaultT_contra, number: int, chunks: Iterator[bytes], beside: Mapping[bytes, Entry]) -> bytes:
+        """Do it, and return what came of it.
+
+        `chunks`: of this bucket, in no order; none if nothing was gathered in it. `beside`: see `Gathered.each`.
+        """
 
 
 class Gathered(Protocol[VaultT_contra]):
@@ -91,8 +94,12 @@ class Gathered(Protocol[VaultT_contra]):
     def told(self) -> Sequence[bytes]:
         """What came of each order, in the orders' order."""
 
-    def each(self, work: BucketWork[VaultT_contra]) -> Iterator[bytes]:
-        """Return the results of work on every bucket, in the order of their numbers."""
+    def each(self, work: BucketWork[VaultT_contra], beside: TableState | None = None) -> Iterator[bytes]:
+        """Return the results of work on every bucket, in the order of their numbers.
+
+        `beside`: a state of the same vault and engine, with as many partitions as there are buckets: the work on a bucket gets the
+        partition of the same number. Without it that is empty.
+        """
 
     def __enter__(self) -> Self: ...
 

@@ -44,7 +44,7 @@ class Selected:
 
     def summary(self) -> ChangeSummary:
         """Returns the counts of items and changes: by event, tenant, attribute, actor and minute, and the busiest keys."""
-        return changing.summary(self._changes, self._tenant_attribute)
+        return changing.summed_up(self._changes, self._tenant_attribute)
 
     @property
     def warnings(self) -> list[str]:

@@ -22,6 +22,19 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def by_weight(items: Iterable[Item], weight: Callable[[Item], int], most: int, count: int) -> Iterator[list[Item]]:
+    """Yields the items in their order, together until they weigh `most` or are `count`."""
+    some, weighs = list[Item](), 0
+    for each in items:
+        some.append(each)
+        weighs += weight(each)
+        if weighs >= most or len(some) == count:
+            yield some
+            some, weighs = [], 0
+    if some:
+        yield some
+
+
 def ahead(
     pool: Executor,
     work: Callable[[Item], Answer],

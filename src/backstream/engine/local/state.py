@@ -225,6 +225,16 @@ class State:
         return self._held.partitions
 
     @property
+    def at(self) -> int:
+        """The moment: a second."""
+        return self._at
+
+    @property
+    def held(self) -> EntryPartitions:
+        """The entries."""
+        return self._held
+
+    @property
     def names(self) -> Pairs:
         """See above."""
         return self._held.names

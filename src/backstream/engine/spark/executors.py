@@ -6,17 +6,21 @@ import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 
+from backstream.engine.local.partition import Folded, Partition
 from backstream.engine.local.prefetch import batches
 from backstream.engine.local.shuffle import Bucketed
+from backstream.engine.local.state import State
 from backstream.engine.spark.cluster import Cluster
-from backstream.engine.spark.tasks import Counter, Failure, Opener, failure, opened, own_number, raised
+from backstream.engine.spark.partitions import SparkPartitions
+from backstream.engine.spark.tasks import STATES, Bucket, Counter, Failure, Opener, failure, opened, own_number, raised
 from backstream.errors import BackstreamError
-from backstream.ports.engine import TOLD, BucketWork, GatherWork, Order, OrderWork
+from backstream.ports.engine import TOLD, BucketWork, GatherWork, Order, OrderWork, TableState
 from backstream.vault.table_vault import TableVault
 
 MOST_TOGETHER = 64  # orders of one job: their results are in the driver's memory together
@@ -76,9 +80,33 @@ class BucketTask(msgspec.Struct, frozen=True):
     def __call__(self, number: int, coming: Iterable[Bucketed]) -> Iterator[Result]:
         """Yields one result."""
         try:
-            yield self.work(opened(self.opener), number, (chunk for _, chunk in coming)), None
+            yield self.work(opened(self.opener), number, (chunk for _, chunk in coming), {}), None
         except BackstreamError as error:
             yield b"", failure(error)
+
+
+class BesideTask(msgspec.Struct, frozen=True):
+    """Does work on a bucket beside the partition of a state; it yields the result, or the error that came, as a value."""
+
+    opener: Opener
+    work: BucketWork[TableVault]
+    floor: int
+    at: int
+
+    def __call__(self, number: int, coming: Iterable[tuple[list[bytes], list[bytes]]]) -> Iterator[Result]:
+        """Yields one result. `coming`: once the chunks of the bucket, and of the partition."""
+        for chunks, of_state in coming:
+            with closing(Bucket(((number, each) for each in of_state), STATES)) as bucket:
+                folded = Folded(bucket.heads(), self.floor, self.at)
+                try:
+                    yield self.work(opened(self.opener), number, iter(chunks), Partition(folded, bucket.picked(folded))), None
+                except BackstreamError as error:
+                    yield b"", failure(error)
+
+
+def together(coming: Iterable[Bucketed]) -> Iterator[list[bytes]]:
+    """Yields all chunks at once."""
+    yield [chunk for _, chunk in coming]
 
 
 def told_in(coming: Iterable[Bucketed]) -> Iterator[bytes]:
@@ -146,9 +174,15 @@ class SparkGathered:
         self._buckets = buckets
         self.told = told
 
-    def each(self, work: BucketWork[TableVault]) -> Iterator[bytes]:
+    def each(self, work: BucketWork[TableVault], beside: TableState | None = None) -> Iterator[bytes]:
         """See the port."""
-        done = self._shuffled.mapPartitionsWithIndex(BucketTask(self._opener, work))
+        of_state = None if beside is None else _held(beside).shuffled
+        if beside is None or of_state is None:
+            done = self._shuffled.mapPartitionsWithIndex(BucketTask(self._opener, work))
+        else:  # both have a bucket more, which is not worked on
+            both = self._shuffled.mapPartitions(together).zip(of_state.mapPartitions(together))
+            task = BesideTask(self._opener, work, beside.floor, cast("State", beside).at)
+            done = both.mapPartitionsWithIndex(task)
         for some in batches(range(self._buckets), self._cluster.cores * BUCKETS_EACH):
             yield from _results(self._cluster.run(done, as_they_are, list(some)))
 
@@ -157,6 +191,13 @@ class SparkGathered:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._shuffled = None  # Spark removes it from the executors' disks
+
+
+def _held(state: TableState) -> SparkPartitions:
+    """Returns the entries of a state of this engine."""
+    held = cast("State", state).held
+    assert isinstance(held, SparkPartitions)  # noqa: S101 - a state is of the vault's own engine
+    return held
 
 
 def _results(found: Sequence[Result]) -> Iterator[bytes]:

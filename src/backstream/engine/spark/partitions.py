@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from backstream.engine.local.log_decoder import Task
+from backstream.engine.local.prefetch import by_weight
 from backstream.engine.local.shuffle import Bucketed
 from backstream.engine.local.source_objects import SourceObject, SourceReading
 from backstream.engine.local.spill import OWN, Pairs, Picked, heads_decoder, heads_in
@@ -85,6 +86,11 @@ class SparkPartitions:
 
     # --- what was read ---
 
+    @property
+    def shuffled(self) -> Any:
+        """What was read, in its buckets and one more, where it lies; None if nothing was read."""
+        return self._shuffled[0] if self._shuffled else None
+
     def partition(self, number: int, floor: int, at: int) -> StatePartition:
         """See the protocol. The following buckets are folded meanwhile."""
         together = self._together
@@ -151,12 +157,4 @@ class SparkPartitions:
 
 def _orders(objects: Iterable[SourceObject]) -> Iterator[list[SourceObject]]:
     """Yields the objects in orders by their bytes: a task of its own for each small segment would take longer than to read it."""
-    some, size = list[SourceObject](), 0
-    for each in objects:
-        some.append(each)
-        size += each.size
-        if size >= ORDER_BYTES or len(some) >= ORDER_OBJECTS:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+    return by_weight(objects, lambda each: each.size, ORDER_BYTES, ORDER_OBJECTS)

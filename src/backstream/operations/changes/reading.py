@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 
 import msgspec
 
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.source_objects import SetFrames, SetObject, SourceObject, fetch
 from backstream.errors import Damaged
 from backstream.model.changes.entry import Entry, entries
 from backstream.model.values import object_limits
 from backstream.operations.changes.window import ChangeWindow
 from backstream.vault.log import segments
+from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Set
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import FetchedSegment, LogListing
 from backstream.vault.log.segments import LineTally, SegmentHeader
+from backstream.vault.log.writer_chains import Link
 from backstream.vault.table_vault import TableVault
 
 READERS = 4  # objects that are read side by side
@@ -91,10 +94,9 @@ class WindowLog:
             reading = ahead(pool, self._vault.log.fetch, ordered, self._most, weight=lambda each: each.size)
             for listed, fetched in reading:
                 for entries_ in self._of_segment(listed, fetched):
-                    within = self._within(entries_)
-                    yield Piece(within, _begin(listed), len(within) * (OVERHEAD + EXPANDED * listed.size // _count(listed)))
-        for gone in self._links.missing(found, since=self._span.first, until=self._span.until):
-            self._unread(f"{gone.name}: {gone.why}")
+                    inside = self._within(entries_)
+                    yield Piece(inside, _begin(listed), len(inside) * (OVERHEAD + EXPANDED * listed.size // _count(listed)))
+        self._note_missing()
 
     def _concerns(self, listed: LogListing) -> bool:
         segment, span = listed.segment, self._span
@@ -106,14 +108,22 @@ class WindowLog:
             self._links.note(fetched)
             yield from sound(fetched.claim, fetched.body, self._decode)
         except Damaged as error:
-            self._unread(error.of(listed.name).message if listed.name not in error.message else error.message)
+            self._unread(of_object(listed.name, error))
 
     def _of_set(self, one: Set) -> Iterator[list[Entry]]:
         """Yields a set's lines; if only a few items are asked for, the frames that may hold theirs."""
-        compacted, keys = self._vault.compacted, self._keys
+        for each in self._objects_of(one):
+            try:
+                found = fetch(self._vault, each).source
+                yield from sound(found.claim, found.body, self._decode)
+            except Damaged as error:
+                self._unread(of_object(each.name, error))
+
+    def _objects_of(self, one: Set) -> Iterator[SourceObject]:
+        compacted, keys, seconds = self._vault.compacted, self._keys, (one.since, one.until)
         if keys is not None and len(keys) <= one.partitions:
             for key in sorted(keys):
-                yield from self._of_object(partial(compacted.around, one, key), compacted.name_of(one, key))
+                yield SourceObject(compacted.name_of(one, key), segments.FRAME_BYTES, seconds, SetFrames(one, key))
             return
         try:
             parts = compacted.parts(one)
@@ -121,21 +131,44 @@ class WindowLog:
             self._unread(error.message)
             return
         for part in parts:
-            yield from self._of_object(lambda name=part.name: (name, *compacted.claim_and_body(name)), part.name)  # type: ignore[misc]
+            yield SourceObject(part.name, part.size, seconds, SetObject(part.name))
 
-    def _of_object(self, read: Callable[[], tuple[str, SegmentHeader, bytes]], name: str) -> Iterator[list[Entry]]:
-        try:
-            _, claim, body = read()
-            yield from sound(claim, body, self._decode)
-        except Damaged as error:
-            self._unread(error.message if name in error.message else f"{name}: {error.message}")
+    # --- for executors ---
+
+    def objects(self) -> Iterator[SourceObject]:
+        """Yields the objects to be read, in the order of `pieces`."""
+        found = self._found
+        for each in found.segments:
+            if each.segment is None:
+                self._unread(f"{each.name}: a foreign object in the change log")
+        for one in found.sets:
+            yield from self._objects_of(one)
+        for each in sorted((each for each in found.segments if self._concerns(each)), key=_begin):
+            yield SourceObject(each.name, each.size, each.seconds, each)
+
+    def were_read(self, runs: Iterable[Run], links: Iterable[Link]) -> None:
+        """Notes the runs and links of all segments that were read, and what is missing among them."""
+        self._links.extend(runs, links)
+        self._note_missing()
+
+    def _note_missing(self) -> None:
+        for gone in self._links.missing(self._found, since=self._span.first, until=self._span.until):
+            self._unread(f"{gone.name}: {gone.why}")
 
     def _within(self, found: Sequence[Entry]) -> Sequence[Entry]:
-        begin, end = self._span.micros
-        within = [each for each in found if begin <= each.micros < end]
-        if self._keys is None:
-            return within
-        return [each for each in within if self._vault.key(each) in self._keys]
+        return within(self._vault, found, self._span, self._keys)
+
+
+def within(vault: TableVault, found: Sequence[Entry], span: ChangeWindow, keys: frozenset[bytes] | None) -> Sequence[Entry]:
+    """Returns those of a window. `keys`: only these items, None for all."""
+    begin, end = span.micros
+    inside = [each for each in found if begin <= each.micros < end]
+    return inside if keys is None else [each for each in inside if vault.key(each) in keys]
+
+
+def of_object(name: str, error: Damaged) -> str:
+    """Returns why an object cannot be read, with its name."""
+    return error.message if name in error.message else error.of(name).message
 
 
 def _count(listed: LogListing) -> int:

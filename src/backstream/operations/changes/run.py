@@ -15,6 +15,7 @@ from backstream.model.changes.listing_lines import listed_entries
 from backstream.model.values import wire
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.changes import window as windows
+from backstream.operations.changes.choosing import chosen, tells_nothing, with_own_images
 from backstream.operations.changes.gathered import Gathered, ItemChanges
 from backstream.operations.changes.items import ItemPiece, by_item, looks_back
 from backstream.operations.changes.listing import Listing
@@ -75,6 +76,7 @@ class Changes:
         self._span = span
         self._around = around
         self._allow_gap = allow_gap
+        self.asked = asked
         self.warnings: list[str] = []
         self.gone: list[str] = []
         self.actors = Actors.of_vault(vault, self._unread_finding)
@@ -94,11 +96,23 @@ class Changes:
         """The window."""
         return self._span
 
-    def _log(self, decode: Decode = entries) -> WindowLog:
-        keys, memory = self.selection.keys, self._around.memory
-        return WindowLog(self._vault, self._span, self._unread, keys=keys, memory=memory, decode=decode)
+    @property
+    def vault(self) -> TableVault:
+        """The vault."""
+        return self._vault
 
-    def _unread(self, what: str) -> None:
+    @property
+    def progress(self) -> Progress:
+        """Shows how far it is."""
+        return self._around.progress
+
+    def log(self, decode: Decode = entries) -> WindowLog:
+        """Returns the log of the window."""
+        keys, memory = self.selection.keys, self._around.memory
+        return WindowLog(self._vault, self._span, self.unread, keys=keys, memory=memory, decode=decode)
+
+    def unread(self, what: str) -> None:
+        """Notes what cannot be read. Raises the error of it unless gaps are allowed."""
         if not self._allow_gap:
             raise safety.unreadable_backup([what])
         self.warnings.append(what)
@@ -106,7 +120,7 @@ class Changes:
     def _unread_finding(self, error: Damaged) -> None:
         """Notes an unreadable finding: the actor of a change is then unknown. It is called for each change."""
         if error.message not in self.warnings:
-            self._unread(error.message)
+            self.unread(error.message)
 
     # --- in the order of time ---
 
@@ -128,12 +142,12 @@ class Changes:
 
         `briefly`: without event ids and digests, where that is quicker.
         """
-        for seen in self._in_time(listed_entries if briefly and self.selection.is_all else entries):
-            if not _tells_nothing(seen) and self.selection.takes(seen):
-                if seen.doubt:
-                    self.doubtful += 1
-                    self._note_gone(seen)
-                yield seen
+        found = self._in_time(listed_entries if briefly and self.selection.is_all else entries)
+        return chosen(found, self.selection, self._note_doubt)
+
+    def _note_doubt(self, seen: SeenChange) -> None:
+        self.doubtful += 1
+        self._note_gone(seen)
 
     def _note_gone(self, seen: SeenChange) -> None:
         if seen.gone and len(self.gone) < safety.NAMED:
@@ -157,21 +171,14 @@ class Changes:
 
     def _as_they_lie(self, sorter: TimeSorter, decode: Decode) -> Iterator[SeenChange]:
         """Yields changes as soon as nothing earlier can come, if each line holds both images."""
-        for piece in self._log(decode).pieces():
+        for piece in self.log(decode).pieces():
             if piece.before is not None:
                 yield from self._inline(sorter.until(piece.before * MICROS))
             sorter.add([(entry, None) for entry in piece.entries], piece.size)
         yield from self._inline(sorter.until(None))
 
     def _inline(self, pairs: Iterator[Pair]) -> Iterator[SeenChange]:
-        key_of, may_be, is_all = self._vault.key, self.selection.may_be, self.selection.is_all
-        for entry, before in pairs:
-            if entry.place is not None or (entry.old is None and entry.event != "INSERT"):
-                yield from with_images(self._vault, iter([(entry, before)]))
-                continue
-            key = key_of(entry)
-            if is_all or may_be(key):
-                yield SeenChange(key, entry, entry.old, None if entry.removed else entry.image)
+        return with_own_images(self._vault, self.selection, pairs)
 
     def keys(self) -> list[bytes]:
         """Returns the canonical keys of the items that changed; no image is read. Raises NothingMatches if there are none.
@@ -179,7 +186,7 @@ class Changes:
         Only filters on keys are applied.
         """
         found: dict[bytes, None] = {}
-        for piece in self._log().pieces():
+        for piece in self.log().pieces():
             found.update(dict.fromkeys(key for key in map(self._vault.key, piece.entries) if self.selection.may_be(key)))
         if not found and self.selection.is_all:
             raise NothingMatches(f"nothing of {self.table} changed from {self._span}", hint="Nothing was touched.")
@@ -197,7 +204,7 @@ class Changes:
         self.check_found(found)
 
     def _items(self, *, only_ends: bool = False) -> Iterator[ItemPiece]:
-        return by_item(self._vault, self._span, self._log(), self._unread, self._around.memory, only_ends=only_ends)
+        return by_item(self._vault, self._span, self.log(), self.unread, self._around.memory, only_ends=only_ends)
 
     def _chosen_items(self) -> Iterator[ItemChanges]:
         by_key = self.selection.is_by_key
@@ -244,7 +251,7 @@ class Changes:
         """Yields records from the lines alone."""
         listing = Listing(self._vault.key_reader, self._other_records)
         with TimeSorter() as sorter:
-            for piece in self._log(listed_entries).pieces():
+            for piece in self.log(listed_entries).pieces():
                 if piece.before is not None:
                     yield from listing.records(sorter.until(piece.before * MICROS))
                 sorter.add([(entry, None) for entry in piece.entries], piece.size)
@@ -252,7 +259,7 @@ class Changes:
 
     def _other_records(self, pair: Pair) -> Iterator[ChangeRecord]:
         for seen in self._inline(iter([pair])):
-            if not _tells_nothing(seen):
+            if not tells_nothing(seen):
                 self.doubtful += bool(seen.doubt)
                 yield record(seen, self.actors.first(seen), Times())
 
@@ -284,11 +291,6 @@ class Changes:
 def unread_images(gone: Sequence[str]) -> str:
     """Returns the words for images that cannot be read."""
     return f"images of changes cannot be read: {'; '.join(gone)}"
-
-
-def _tells_nothing(seen: SeenChange) -> bool:
-    """True for a read of the table that found nothing new."""
-    return seen.entry.scanned and not seen.doubt and not merge.changed_names(seen.old, seen.new)
 
 
 def _net_event(before: bytes | None, after: bytes | None, changed: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -16,7 +16,8 @@ from backstream.model.changes.kinds import ChangedAttributes
 from backstream.model.values import wire
 from backstream.operations.changes.run import Changes
 from backstream.operations.changes.seen import SeenChange
-from backstream.operations.changes.window import Certainty
+from backstream.operations.changes.window import Certainty, ChangeWindow
+from backstream.operations.inspect.actors import Actors
 from backstream.operations.restore.states.nearest import scalar
 
 BUSIEST = 10
@@ -68,17 +69,88 @@ class ChangeSummary(msgspec.Struct, frozen=True, rename={"since": "from", "until
     doubtful: int = 0
 
 
-def summary(changes: Changes, tenant_attribute: str | None) -> ChangeSummary:
+class Tallies(msgspec.Struct, frozen=True):
+    """Counts of changes. `times`: by step since 1970; `busiest`: keys, each with the number of its changes; `tenants`: empty if the
+    table is not split by tenant.
+    """
+
+    items: int
+    changes: int
+    events: dict[str, int]
+    tenants: dict[str, int]
+    attributes: dict[str, int]
+    actors: dict[str, int]
+    times: dict[int, int]
+    busiest: list[tuple[bytes, int]]
+
+
+class Counting(msgspec.Struct, frozen=True):
+    """How changes are counted. `step`: seconds; `tenant_attribute`: None if the table is not split by tenant."""
+
+    step: int
+    tenant_attribute: str | None
+
+    @classmethod
+    def of(cls, span: ChangeWindow, tenant_attribute: str | None) -> Counting:
+        """Returns how the changes of a window are counted."""
+        length = span.until - span.since
+        return cls(next((step for step in (MINUTE, HOUR) if length <= step * MOST_STEPS), DAY), tenant_attribute)
+
+    def tallies(self, found: Iterator[SeenChange], actors: Actors) -> Tallies:
+        """Counts changes, in bounded memory."""
+        with ExitStack() as stack:
+            counts = _Counts(self, actors, stack)
+            for seen in found:
+                counts.add(seen)
+            return counts.tallies()
+
+
+def merged(every: Iterable[Tallies]) -> Tallies:
+    """Returns the sum of tallies of different items."""
+    items = changes = 0
+    events, tenants, attributes, actors = _Names(), _Names(), _Names(), _Names()
+    times: Counter[int] = Counter()
+    busiest = list[tuple[bytes, int]]()
+    for each in every:
+        items, changes = items + each.items, changes + each.changes
+        for names, more in ((events, each.events), (tenants, each.tenants), (attributes, each.attributes), (actors, each.actors)):
+            names.extend(more)
+        times.update(each.times)
+        busiest = _busiest([*busiest, *each.busiest])
+    return Tallies(
+        items, changes, events.most_first(), tenants.most_first(), attributes.most_first(), actors.most_first(), times, busiest
+    )
+
+
+def summary(changes: Changes, tenant_attribute: str | None, tallies: Tallies | None = None) -> ChangeSummary:
     """Counts all selected changes of a window, in bounded memory. Raises the errors of `Changes.check_found`.
 
-    A change whose images cannot be read is counted, but not by attribute or tenant: see `Changes.gone`.
+    A change whose images cannot be read is counted, but not by attribute or tenant: see `Changes.gone`. `tallies`: if they were
+    counted elsewhere.
     """
-    with ExitStack() as stack:
-        counting = _Counting(changes, tenant_attribute, stack)
-        for seen in changes.known():
-            counting.add(seen)
-        changes.check_found(counting.count)
-        return counting.summary()
+    counting = Counting.of(changes.span, tenant_attribute)
+    found = counting.tallies(changes.known(), changes.actors) if tallies is None else tallies
+    changes.check_found(found.changes)
+    return ChangeSummary(
+        table=changes.table,
+        since=moment.iso(changes.span.since),
+        until=moment.iso(changes.span.until),
+        items=found.items,
+        changes=found.changes,
+        events=found.events,
+        tenants=None if tenant_attribute is None else found.tenants,
+        attributes=found.attributes,
+        actors=found.actors,
+        step_seconds=counting.step,
+        times=[During(moment.iso(step * counting.step), count) for step, count in sorted(found.times.items())],
+        busiest=[Busy(msgspec.Raw(key), count) for key, count in found.busiest],
+        certainty=changes.certainty,
+        doubtful=changes.doubtful,
+    )
+
+
+def _busiest(counts: Iterable[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
+    return heapq.nsmallest(BUSIEST, counts, key=lambda each: (-each[1], each[0]))
 
 
 class _Names:
@@ -87,8 +159,12 @@ class _Names:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def add(self, name: str) -> None:
-        self.counts[name if name in self.counts or len(self.counts) < MOST_NAMES else OTHERS] += 1
+    def add(self, name: str, count: int = 1) -> None:
+        self.counts[name if name in self.counts or len(self.counts) < MOST_NAMES else OTHERS] += count
+
+    def extend(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            self.add(name, count)
 
     def most_first(self) -> dict[str, int]:
         return dict(sorted(self.counts.items(), key=lambda each: (-each[1], each[0])))
@@ -119,7 +195,7 @@ class _Keys:
         total, busiest = 0, list[tuple[bytes, int]]()
         for counts in self._parts():
             total += len(counts)
-            busiest = heapq.nsmallest(BUSIEST, [*busiest, *counts.items()], key=lambda each: (-each[1], each[0]))
+            busiest = _busiest([*busiest, *counts.items()])
         return total, busiest
 
     def _parts(self) -> Iterator[Counter[bytes]]:
@@ -134,23 +210,21 @@ class _Keys:
             yield counts
 
 
-class _Counting:
-    def __init__(self, changes: Changes, tenant_attribute: str | None, stack: ExitStack) -> None:
-        self._changes = changes
-        self._tenant_attribute = tenant_attribute
-        length = changes.span.until - changes.span.since
-        self._step = next((step for step in (MINUTE, HOUR) if length <= step * MOST_STEPS), DAY)
+class _Counts:
+    def __init__(self, how: Counting, actors: Actors, stack: ExitStack) -> None:
+        self._tenant_attribute, self._step = how.tenant_attribute, how.step
+        self._who = actors
         self._events, self._tenants, self._attributes, self._actors = _Names(), _Names(), _Names(), _Names()
         self._times: Counter[int] = Counter()
         self._keys = _Keys(stack)
         self._changed = ChangedAttributes()
-        self.count = 0
+        self._count = 0
 
     def add(self, seen: SeenChange) -> None:
-        self.count += 1
+        self._count += 1
         self._keys.add(seen.key)
         self._events.add(seen.event)
-        self._actors.add(self._changes.actors.of(seen) or NOBODY)
+        self._actors.add(self._who.of(seen) or NOBODY)
         self._times[seen.entry.micros // MICROS // self._step] += 1
         for name in () if seen.doubt else self._changed(seen.old, seen.new):
             self._attributes.add(name)
@@ -159,22 +233,7 @@ class _Counting:
             value = None if image is None else scalar(wire.attribute(image, self._tenant_attribute))
             self._tenants.add(NO_TENANT if value is None else value)
 
-    def summary(self) -> ChangeSummary:
+    def tallies(self) -> Tallies:
         items, busiest = self._keys.counted()
-        changes = self._changes
-        return ChangeSummary(
-            table=changes.table,
-            since=moment.iso(changes.span.since),
-            until=moment.iso(changes.span.until),
-            items=items,
-            changes=self.count,
-            events=self._events.most_first(),
-            tenants=None if self._tenant_attribute is None else self._tenants.most_first(),
-            attributes=self._attributes.most_first(),
-            actors=self._actors.most_first(),
-            step_seconds=self._step,
-            times=[During(moment.iso(step * self._step), count) for step, count in sorted(self._times.items())],
-            busiest=[Busy(msgspec.Raw(key), count) for key, count in busiest],
-            certainty=changes.certainty,
-            doubtful=changes.doubtful,
-        )
+        names = (each.most_first() for each in (self._events, self._tenants, self._attributes, self._actors))
+        return Tallies(items, self._count, *names, self._times, busiest)

@@ -28,10 +28,11 @@ class ExportFile(msgspec.Struct, frozen=True):
 
 
 class ParquetFiles:
-    """Writes batches into files. `files`: those that are finished and durable."""
+    """Writes batches into files. `files`: those that are durable. `name`: of the only file; None: as many as needed."""
 
-    def __init__(self, to: Files, schema: pa.Schema) -> None:
+    def __init__(self, to: Files, schema: pa.Schema, name: str | None = None) -> None:
         self._to = to
+        self._name = name
         self._schema = schema
         self._dictionary = [field.name for field in schema if field.name not in _UNIQUE]
         self._folder = ""
@@ -51,7 +52,7 @@ class ParquetFiles:
         self._group_bytes += batch.nbytes
         if self._group_bytes >= GROUP_BYTES:
             self._write_group()
-            if self._sink is not None and self._sink.tell() >= FILE_BYTES:
+            if self._sink is not None and self._sink.tell() >= FILE_BYTES and self._name is None:
                 self.close()
 
     def _write_group(self) -> None:
@@ -82,7 +83,7 @@ class ParquetFiles:
         body = self._sink.getvalue().to_pybytes()
         number = self._numbers.get(self._folder, 0)
         self._numbers[self._folder] = number + 1
-        name = "/".join([*([self._folder] if self._folder else []), f"part-{number:05d}.parquet"])
+        name = self._name or "/".join([*([self._folder] if self._folder else []), f"part-{number:05d}.parquet"])
         self._to.put(name, body)
         self.files.append(ExportFile(name, self._rows, len(body), hashlib.sha256(body).hexdigest()))
         self._writer, self._sink, self._rows = None, None, 0

@@ -132,7 +132,11 @@ class ExportedState:
 
     def into(self, spool: Spool, *, allow_gap: bool) -> Restored:
         """Spools all of them and returns the restore's report. Raises its errors."""
-        sink = _SpoolSink(lambda images: spool.add("", self.builder.states(images)), self._vault.key_of)
+        sink = SpoolSink(lambda images: spool.add("", self.builder.states(images)), self._vault.key_of)
+        return self.by(sink, allow_gap=allow_gap)
+
+    def by(self, sink: SpoolSink, *, allow_gap: bool) -> Restored:
+        """Gives all of them to a sink and returns the restore's report. Raises its errors."""
         report = restore(
             self._vault, RestoreRequest(at=self._at, target=Into("an export", lambda: sink), allow_gap=allow_gap), self._around
         )
@@ -142,8 +146,8 @@ class ExportedState:
         return report
 
 
-class _SpoolSink:
-    """A restore's sink. See `operations.restore.targets.sinks.Sink`."""
+class SpoolSink:
+    """A restore's sink. See `operations.restore.targets.sinks.Sink`. `take`: takes images, each with its canonical key."""
 
     gave_up_reason = ""
     touched = False
@@ -156,6 +160,7 @@ class _SpoolSink:
         self._left: list[LeftOut[Write]] = []
 
     def add(self, write: Write, live: bytes | None) -> None:  # noqa: ARG002 - an export is always new
+        """Takes an item; a moment's state holds no deletes."""
         if not isinstance(write, Put):
             return
         self._together.append((self._key_of(write.image), write.image))
@@ -178,9 +183,11 @@ class _SpoolSink:
             self._left.append(LeftOut(Put(image), error.message))
 
     def finish(self) -> Sequence[LeftOut[Write]]:
+        """Returns the images that are no items."""
         if self._together:
             self._flush()
         return self._left
 
     def abandon(self) -> None:
+        """Stops here."""
         self._together = []

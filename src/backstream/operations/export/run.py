@@ -6,6 +6,7 @@ All that can fail in the vault or in an image fails before the first file is wri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -14,9 +15,10 @@ from backstream.model import moment
 from backstream.model.columns.schema import CHANGES, STATES, ColumnSchema
 from backstream.operations.changes import ChangesContext, ChangeWindow
 from backstream.operations.export import manifest as manifests
-from backstream.operations.export.parquet_files import ParquetFiles, total
+from backstream.operations.export.parquet_files import ExportFile, ParquetFiles, total
 from backstream.operations.export.reading import DamageNotes, ExportedChanges, ExportedState
 from backstream.operations.export.spool import Spool
+from backstream.operations.export.spread import FilesOpener, SpreadSpoolSink
 from backstream.operations.restore import RestoreContext
 from backstream.operations.tabular.batches import arrow_schema
 from backstream.ports import Files
@@ -94,22 +96,52 @@ def export_changes(vault: TableVault, span: ChangeWindow, to: Files, around: Cha
     )
 
 
-def export_state(vault: TableVault, at: int, to: Files, around: RestoreContext, options: ExportOptions) -> Exported:
-    """Writes every item of one moment. Raises the errors of `restore`, PartlyDone for damaged images, and TargetNotEmpty."""
+def export_state(
+    vault: TableVault, at: int, to: Files, around: RestoreContext, options: ExportOptions, opener: FilesOpener | None = None
+) -> Exported:
+    """Writes every item of one moment. Raises the errors of `restore`, PartlyDone for damaged images, and TargetNotEmpty.
+
+    `opener`: opens the place on other machines, if the state lies there; None: everything is written from here.
+    """
     began = around.clock.now()
     store, known = starting_columns(vault, options)
     damage = DamageNotes(skip=options.skip_damaged)
     reading = ExportedState(vault, at, around, known, damage)
     with TemporaryFolder() as temporary:
         spool = Spool(temporary.path)
-        report = reading.into(spool, allow_gap=options.allow_gap)
+        sink = None if opener is None else _spread(vault, reading, spool, to, store, opener, options)
+        report = reading.into(spool, allow_gap=options.allow_gap) if sink is None else reading.by(sink, allow_gap=options.allow_gap)
         damage.check()
-        done = _write(vault, spool, to, store, reading.builder.schema, damage, (None, at))
+        if sink is None or sink.files is None:
+            done, unfit = _write(vault, spool, to, store, reading.builder.schema, damage, (None, at)), reading.builder.unfit
+        else:
+            sink.check()
+            done, unfit = _finish(vault, to, sink.schema, damage, (None, at), sink.files), sink.unfit
     return msgspec.structs.replace(
         done,
-        unfit=reading.builder.unfit,
+        unfit=unfit,
         seconds=round(around.clock.now() - began, 3),
         warnings=[*report.warnings, *done.warnings],
+    )
+
+
+def _spread(
+    vault: TableVault,
+    reading: ExportedState,
+    spool: Spool,
+    to: Files,
+    store: ColumnStore,
+    opener: FilesOpener,
+    options: ExportOptions,
+) -> SpreadSpoolSink:
+    return SpreadSpoolSink(
+        lambda images: spool.add("", reading.builder.states(images)),
+        vault.key_of,
+        partial(manifests.start, to),
+        store,
+        reading.builder.schema,
+        opener,
+        skip_damaged=options.skip_damaged,
     )
 
 
@@ -122,15 +154,28 @@ def _write(
     damage: DamageNotes,
     times: tuple[int | None, int],
 ) -> Exported:
-    catalog, (since, until) = vault.catalog, times
     manifests.start(to)
     schema = store.keep(used)
-    kind, fixed = (manifests.STATE, STATES) if since is None else (manifests.CHANGES, CHANGES)
+    fixed = STATES if times[0] is None else CHANGES
     writer = ParquetFiles(to, arrow_schema(fixed, schema))
     for folder, batch in spool.batches(arrow_schema(fixed, schema)):
         writer.add(folder, batch)
     writer.close()
-    rows, size = total(writer.files)
+    return _finish(vault, to, schema, damage, times, writer.files)
+
+
+def _finish(
+    vault: TableVault,
+    to: Files,
+    schema: ColumnSchema,
+    damage: DamageNotes,
+    times: tuple[int | None, int],
+    files: Sequence[ExportFile],
+) -> Exported:
+    """Writes the manifest, and returns the report."""
+    catalog, (since, until) = vault.catalog, times
+    kind = manifests.STATE if since is None else manifests.CHANGES
+    rows, size = total(files)
     done = manifests.ExportManifest(
         kind=kind,
         table=catalog.table,
@@ -142,7 +187,7 @@ def _write(
         rows=rows,
         columns=schema.columns,
         damaged=damage.named,
-        files=writer.files,
+        files=files,
     )
     manifests.finish(to, done)
     return Exported(
@@ -152,7 +197,7 @@ def _write(
         since=done.since,
         until=done.until,
         rows=rows,
-        files=len(writer.files),
+        files=len(files),
         bytes=size,
         columns=len(schema.columns),
         unfit=0,

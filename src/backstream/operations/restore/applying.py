@@ -122,6 +122,10 @@ class Pass:
             self._around.progress.advance(items)
             for one in left:
                 self._left.leave(one.key, one.why)
+        if state is not None and (more := sink.further()) is not None:
+            self._around.progress.phase("writing", self._counts[Action.PUT])
+            for each in state.elsewhere(more) or ():
+                self._around.progress.advance(sink.took_further(each))
         return True
 
     # --- what is meant ---

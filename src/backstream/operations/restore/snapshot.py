@@ -105,6 +105,14 @@ class _ExportSink:
             self._export.include(part.file, part.size)
         return part.items, part.left
 
+    def further(self) -> None:
+        """Returns no more work."""
+        return
+
+    def took_further(self, result: bytes) -> int:  # noqa: ARG002 - there is none
+        """Notes nothing."""
+        return 0
+
     def finish(self) -> Sequence[LeftOut[Write]]:
         """Makes all of it durable. An item that the store does not take raises an error; it is not left out."""
         self._export.close()

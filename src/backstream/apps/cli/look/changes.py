@@ -14,8 +14,9 @@ import msgspec
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
 from backstream.apps.cli.look.change_lines import Ended, UpToError, lines_of, list_all
-from backstream.apps.cli.options import AllowGap, Json, Tables, Vault
+from backstream.apps.cli.options import AllowGap, Engine, Json, Master, Tables, Vault
 from backstream.apps.cli.output import as_array, as_facts, as_json, notice, out
+from backstream.apps.engines import EngineKind
 from backstream.apps.verbs.arguments import Moment, moment_of
 from backstream.apps.verbs.changes import Selected
 from backstream.clock import SystemClock
@@ -88,12 +89,16 @@ def changes(
     summary: Annotated[bool, Option("--summary", help="Only counts, and the busiest keys.")] = False,
     limit: Annotated[int | None, Option(metavar="N", min=1, help="List at most N.", show_default=False)] = None,
     allow_gap: AllowGap = False,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
     ndjson: Annotated[bool, Option("--ndjson", help="One JSON object a line, written as it is found.")] = False,
 ) -> int:
     """Every change between two moments, with the attributes that it changed."""
     _check_words(net=net, summary=summary, limit=limit, json=json, ndjson=ndjson)
-    held, several = library.open(vault), tables.single is None
+    if engine is not EngineKind.LOCAL and not summary:
+        raise UsageError("--engine spark counts changes, and lists none", hint="Add --summary.")
+    held, several = library.open(vault, engine=engine, master=master), tables.single is None
     window: tuple[Moment, Moment] = _one_window(since, until) if several else (since, until)
 
     def of(table: str) -> Selected:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from backstream.apps import library
 from backstream.apps.cli.declaring import Option
-from backstream.apps.cli.options import AllowGap, Json, TableName, Vault
+from backstream.apps.cli.options import AllowGap, Engine, Json, Master, TableName, Vault
 from backstream.apps.cli.output import as_facts, as_json, notice
 from backstream.apps.cli.progress_bar import ProgressBar
+from backstream.apps.engines import EngineKind
 from backstream.apps.verbs.tabular import lakes
 from backstream.errors import UsageError
 from backstream.model.counts import counted
@@ -74,6 +75,8 @@ def export(
         bool, Option("--remove-orphans", help="Iceberg: also remove the files of commits that never came.")
     ] = False,
     allow_gap: AllowGap = False,
+    engine: Engine = EngineKind.LOCAL,
+    master: Master = None,
     json: Json = False,
 ) -> int:
     """Write changes, or a state, as typed tables: Parquet files, or an Iceberg table.
@@ -91,7 +94,9 @@ def export(
     if format_ is ExportFormat.PARQUET and (wrong := [name for name, given in for_iceberg.items() if given]):
         raise UsageError(f"{', '.join(wrong)}: only with --format iceberg")
     _check_words(changes=changes or follow, since=since, at=at, needs_from=not follow)
-    backup = library.open(vault).table(table)
+    if engine is not EngineKind.LOCAL and (format_ is ExportFormat.ICEBERG or at is None):
+        raise UsageError("--engine spark writes a state as Parquet files", hint="Give --at and --format parquet, or leave it out.")
+    backup = library.open(vault, engine=engine, master=master).table(table)
     scales = _scales(scale or ())
     if format_ is ExportFormat.ICEBERG:
         lake = lakes.Lake(url, catalog, as_, dict(_pair(each) for each in catalog_property or ()))

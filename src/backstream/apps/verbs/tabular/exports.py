@@ -73,7 +73,8 @@ class Exporting:
         around = self._export_context(progress)
         options = run.ExportOptions(scales or {}, skip_damaged=skip_damaged, allow_gap=allow_gap)
         second, place = second_of(at, around.clock.now(), vault), self._config.files(url_of(to))
-        done: Exported = run.export_state(vault, second, place, around, options)
+        opener = self._config.files_opener(url_of(to))
+        done: Exported = run.export_state(vault, second, place, around, options, opener)
         return done
 
     def restore_export(

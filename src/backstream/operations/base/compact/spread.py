@@ -6,17 +6,18 @@ object's name and bytes depend only on the lines, so a task that runs again writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 
 import msgspec
 
-from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.prefetch import ahead, by_weight
 from backstream.engine.local.shuffle import ChunkFile, ShuffleWriter
 from backstream.engine.local.spill import heads_decoder
 from backstream.errors import Damaged
+from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.model.values.wire import KeyReader
 from backstream.operations.base.compact.lines import Rank, Ranked, Sorter, SoundEntries
@@ -119,7 +120,7 @@ class WriteParts(msgspec.Struct, frozen=True):
     merged: Sequence[Set]
     evidence: ChainEvidence | None
 
-    def __call__(self, vault: TableVault, number: int, chunks: Iterator[bytes]) -> bytes:
+    def __call__(self, vault: TableVault, number: int, chunks: Iterator[bytes], beside: Mapping[bytes, Entry]) -> bytes:  # noqa: ARG002
         """Returns a `WrittenPart`, in MessagePack."""
         suspects = None if self.evidence is None else Suspects(self.evidence)
         with closing(ChunkFile(chunks)) as held:
@@ -156,7 +157,10 @@ class SpreadCompaction(CompactionRun):
         executors = self._vault.executors
         if not small or executors is None:
             return {}
-        orders = list(_orders(small))
+        orders, place = list[tuple[int, list[Small]]](), 0
+        for some in by_weight(small, lambda each: each.size, ORDER_BYTES, ORDER_OBJECTS):
+            orders.append((place, some))
+            place += len(some)
         self._progress.phase("reading small objects", len(orders))
         work = GatherLines(sorter.partitions, frozenset(wanted))
         self._gathered = executors.gathered(self._vault, work, orders, sorter.partitions, self._progress.advance)
@@ -178,16 +182,3 @@ class SpreadCompaction(CompactionRun):
             for found in map(_part.decode, gathered.each(WriteParts(set_id, sorter.partitions, sorter.merged, evidence))):
                 self._watch.keys.update(found.suspected)
                 yield found
-
-
-def _orders(small: Sequence[Small]) -> Iterator[tuple[int, list[Small]]]:
-    """Yields the objects as many together as an executor reads at once, with the place of the first among all."""
-    first, some, size = 0, list[Small](), 0
-    for place, each in enumerate(small):
-        some.append(each)
-        size += each.size
-        if size >= ORDER_BYTES or len(some) == ORDER_OBJECTS:
-            yield first, some
-            first, some, size = place + 1, [], 0
-    if some:
-        yield first, some

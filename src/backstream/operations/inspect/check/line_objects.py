@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 import zstandard
 
-from backstream.engine.local.prefetch import ahead
+from backstream.engine.local.prefetch import ahead, by_weight
 from backstream.engine.local.source_objects import Fetched, SourceObject, fetch
 from backstream.errors import Damaged, MissingObject
 from backstream.model.changes.entry import Entry, states
@@ -26,7 +26,7 @@ ORDER_BYTES, ORDER_OBJECTS = 8 << 20, 1_000  # of an executor's order at most: a
 LEVEL = 1  # of zstd, for the way back
 
 Lines = list[tuple[bytes, Entry, bytes | None]]  # each with the canonical key of its item; without images
-Sized = TypeVar("Sized")
+Item = TypeVar("Item")
 
 
 def sound_lines(vault: TableVault, claim: SegmentHeader, body: bytes) -> Lines:
@@ -94,14 +94,6 @@ def _object_read(vault: TableVault, fetching: Callable[[], Fetched]) -> ObjectRe
     return ObjectRead(runs, links, [(key, entry) for key, entry, _ in found])
 
 
-def orders_of(objects: Iterable[Sized], size_of: Callable[[Sized], int]) -> Iterator[list[Sized]]:
+def orders_of(objects: Iterable[Item], size_of: Callable[[Item], int]) -> Iterator[list[Item]]:
     """Yields the objects, as many together as an executor reads at once."""
-    some, size = list[Sized](), 0
-    for each in objects:
-        some.append(each)
-        size += size_of(each)
-        if size >= ORDER_BYTES or len(some) == ORDER_OBJECTS:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+    return by_weight(objects, size_of, ORDER_BYTES, ORDER_OBJECTS)

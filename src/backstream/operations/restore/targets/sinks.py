@@ -61,6 +61,12 @@ class SpreadSink(Sink, Protocol):
     def took(self, result: bytes) -> tuple[int, Sequence[LeftItem]]:
         """Notes what came of a partition: the number of items in it, and those that were left out."""
 
+    def further(self) -> PartitionWork[TableVault] | None:
+        """Returns more work on each partition, once all of the first is done; None if there is none."""
+
+    def took_further(self, result: bytes) -> int:
+        """Notes what came of more work on a partition, and returns the number of items in it."""
+
 
 class Nowhere:
     """A dry run: the same plan, nothing written."""

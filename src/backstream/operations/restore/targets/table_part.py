@@ -76,3 +76,11 @@ class SpreadTableSink(TableSink):
         """See `SpreadSink`."""
         part = _decode(result)
         return part.items, part.left
+
+    def further(self) -> None:
+        """See `SpreadSink`: there is none."""
+        return
+
+    def took_further(self, result: bytes) -> int:  # noqa: ARG002 - there is none
+        """See `SpreadSink`."""
+        return 0
