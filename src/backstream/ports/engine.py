@@ -213,12 +213,13 @@ class Engine(Protocol[VaultT_contra]):
         keys: Collection[bytes] | None = None,
         since: int | None = None,
         rows: int = 0,
+        expected: EntriesRead = lambda _: None,
     ) -> AbstractContextManager[TableState]:
         """Return the state at the end of second `at`. It can be read within the `with` block.
 
         `keys`: only these items (canonical keys), None for all. `since`: only the log from that second on, and no base backup: the
         state then holds what has changed since and perhaps a little more. `rows`: how many items there may be in all, where the
-        vault may know of fewer.
+        vault may know of fewer. `expected` is told how many entries will be read, about, before the first is.
         """
 
     def broken_chains(

@@ -33,9 +33,10 @@ class LocalEngine:
         keys: Collection[bytes] | None = None,
         since: int | None = None,
         rows: int = 0,
+        expected: EntriesRead = lambda _: None,
     ) -> State:
         """See the port."""
-        return State(vault, at, progress, keys=keys, since=since, rows=rows, memory=self._memory)
+        return State(vault, at, progress, keys=keys, since=since, rows=rows, memory=self._memory, expected=expected)
 
     def broken_chains(
         self,

@@ -67,12 +67,14 @@ class State:
         rows: int = 0,
         memory: Memory = DEFAULT,
         hold: Hold | None = None,
+        expected: Progress = lambda _: None,
     ) -> None:
-        """`hold`: makes the partitions of the entries; None: on this machine's disk, within `memory`."""
+        """`hold`: makes the partitions of the entries; None: on this machine's disk, within `memory`. `expected`: see the port."""
         self._vault = vault
         self._hold = hold or (lambda task, rows, _: LocalPartitions(self._vault, task, rows, memory))
         self._at = at
         self._progress = progress
+        self._expected = expected
         self._keys = None if keys is None else frozenset(keys)
         self._rows = rows
         self._since = since
@@ -140,6 +142,7 @@ class State:
         changes = [(each.segment.count, each.size) for each in listing if each.segment is not None]
         changes += [(each.lines, each.size) for each in found.sets] + [(part.count, part.size) for part in parts]
         rows = max(self._rows, sum(said for said, size in changes if said <= object_limits.lines_in(size)))
+        self._expected(sum(said for said, _ in changes))
         self._held = self._hold(self._task, rows, sum(size for _, size in changes))
         links = Links(self._vault.log)
         sets = (each for one in found.sets for each in self._set(one))

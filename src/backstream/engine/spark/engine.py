@@ -39,9 +39,11 @@ class SparkEngine:
         keys: Collection[bytes] | None = None,
         since: int | None = None,
         rows: int = 0,
+        expected: EntriesRead = lambda _: None,
     ) -> State:
         """See the port."""
-        return State(vault, at, progress, keys=keys, since=since, rows=rows, hold=self._hold(vault, progress))
+        hold = self._hold(vault, progress)
+        return State(vault, at, progress, keys=keys, since=since, rows=rows, hold=hold, expected=expected)
 
     @property
     def executors(self) -> SparkExecutors:

@@ -185,7 +185,8 @@ class _Counted:
         if not looks_back(changes.vault):
             return self._of(log, orders, partitions_for(log.rows), None)
         changes.progress.phase("reading the states before", None)
-        with changes.vault.engine.state(changes.vault, changes.span.since, changes.progress.advance) as state:
+        advance, expect = changes.progress.advance, changes.progress.expect
+        with changes.vault.engine.state(changes.vault, changes.span.since, advance, expected=expect) as state:
             for each in state.unreadable:
                 changes.unread(f"{each.name}: {each.why}")
             return self._of(log, orders, state.partitions, state)

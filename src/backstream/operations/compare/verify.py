@@ -259,8 +259,10 @@ class _Verification:
         """Yields the vault's newest state, or its changes since that second."""
         self._around.progress.phase("reading the change log", None)
         rows = self._table.facts().items if since is None else 0
-        around = self._around
-        with self._vault.engine.state(self._vault, AFTER_ALL, around.progress.advance, since=since, rows=rows) as state:
+        progress = self._around.progress
+        with self._vault.engine.state(
+            self._vault, AFTER_ALL, progress.advance, since=since, rows=rows, expected=progress.expect
+        ) as state:
             self._failures.update({each.name: each.why for each in (*state.unreadable, *state.passed_over)})
             yield state
 

@@ -113,16 +113,17 @@ class Pass:
         state = None if self._request.selects or self._target.continues else self._source.alone
         work = sink.work() if isinstance(sink, SpreadSink) and state is not None else None
         results = None if state is None or work is None else state.elsewhere(work)
-        if results is None or not isinstance(sink, SpreadSink):
+        if state is None or results is None or not isinstance(sink, SpreadSink):
             return False
         self._planning = None  # nobody here has seen the images
-        for each in results:
+        for number, each in enumerate(results, 1):
             items, left = sink.took(each)
             self._counts[Action.PUT] += items
+            self._around.progress.expect(self._counts[Action.PUT] * state.partitions // number)
             self._around.progress.advance(items)
             for one in left:
                 self._left.leave(one.key, one.why)
-        if state is not None and (more := sink.further()) is not None:
+        if (more := sink.further()) is not None:
             self._around.progress.phase("writing", self._counts[Action.PUT])
             for each in state.elsewhere(more) or ():
                 self._around.progress.advance(sink.took_further(each))

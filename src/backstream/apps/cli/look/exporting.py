@@ -119,7 +119,7 @@ def export(
                 )
         left = backup.iceberg_orphans(lake, kind=appended.kind, remove=remove_orphans) if appended.commits else []
         return _show_appended(appended, left, json=json)
-    with ProgressBar() as bar:
+    with ProgressBar(lines=engine is EngineKind.SPARK) as bar:
         if at is not None:
             report = backup.export_state(at=at, to=url, scales=scales, skip_damaged=skip_damaged, allow_gap=allow_gap, progress=bar)
         else:

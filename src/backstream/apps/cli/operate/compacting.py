@@ -27,11 +27,13 @@ def compact(
 ) -> int:
     """Merge the log's many small objects into few large ones, so that an item's history reads kilobytes. Safe at any time."""
     held = library.open(vault, engine=engine, master=master)
-    return over(tables, held, lambda table: _compact(held.table(table), until, json=json), json=json)
+    return over(
+        tables, held, lambda table: _compact(held.table(table), until, json=json, lines=engine is EngineKind.SPARK), json=json
+    )
 
 
-def _compact(backup: TableBackup, until: str | None, *, json: bool) -> None:
-    with ProgressBar() as bar:
+def _compact(backup: TableBackup, until: str | None, *, json: bool, lines: bool) -> None:
+    with ProgressBar(lines=lines) as bar:
         report = backup.compact(until=until, progress=bar)
     for each in report.left:
         notice(f"LEFT AS IT IS: {each.name}: {each.why}")

@@ -37,7 +37,7 @@ def check(
     """Check the whole vault against its own claims: versions, checksums, chains, delete markers."""
     held = library.open(vault, verify_key=verify_key, min_head=min_head, engine=engine, master=master)
     percent = 0.0 if read_data is None else library.percent_of(read_data)
-    with ProgressBar() as bar:
+    with ProgressBar(lines=engine is EngineKind.SPARK) as bar:
         answers, broken = of_each(
             names := [tables.single] if tables.single is not None else held.select(tables),
             lambda name: held.table(name).check(read_data=percent, repair=repair, progress=bar),

@@ -32,7 +32,7 @@ def verify(
     held = library.open(vault, engine=engine, master=master)
 
     def one(table: str) -> None:
-        with ProgressBar() as bar:
+        with ProgressBar(lines=engine is EngineKind.SPARK) as bar:
             report = held.table(table).verify(sample=sample, patience=patience, repair=repair, progress=bar)
         for warning in report.warnings:
             notice(f"note: {warning}")

@@ -21,6 +21,7 @@ from backstream.apps.cli.output import (
 )
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.cli.restore.words import RestoreWords, fixed, fixed_window, given, need_files, selected_rows
+from backstream.apps.engines import EngineKind
 from backstream.apps.library import TableBackup
 from backstream.apps.verbs.arguments import Via
 from backstream.errors import UsageError
@@ -43,7 +44,7 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
     tell = Resumption()
 
     def run(*, dry_run: bool) -> Restored:
-        with ProgressBar() as bar:
+        with ProgressBar(lines=words.engine is EngineKind.SPARK) as bar:
             return _restored(backup, words, dry_run=dry_run, progress=bar, notice=tell)
 
     if words.in_place and not words.dry_run and not words.yes and words.via is Via.WRITES:

@@ -34,7 +34,7 @@ def snapshot(
     second: Moment = at if tables.single is not None else moment_of(at, SystemClock().now())  # one and the same for all
 
     def one(table: str) -> int:
-        with ProgressBar() as bar:
+        with ProgressBar(lines=engine is EngineKind.SPARK) as bar:
             report = held.table(table).snapshot(at=second, to=to, compress=compress, allow_gap=allow_gap, progress=bar)
         return _show(report, json=json)
 

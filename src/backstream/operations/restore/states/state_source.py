@@ -121,8 +121,9 @@ class StateSource:
         return spilled
 
     def _state(self, *, keys: Collection[bytes] | None = None, rows: int = 0) -> AbstractContextManager[TableState]:
-        progress = self._around.progress.advance
-        return self._vault.engine.state(self._vault, self._request.at, progress, keys=keys, rows=rows)
+        progress, at = self._around.progress, self._request.at
+        expected = progress.expect if keys is None else lambda _: None
+        return self._vault.engine.state(self._vault, at, progress.advance, keys=keys, rows=rows, expected=expected)
 
     def _check_rows(self, keys: Sequence[bytes], known: dict[bytes, Entry | None] | dict[bytes, Entry]) -> None:
         at, name = self._request.at, self._vault.catalog.table
