@@ -209,7 +209,7 @@ class PlainEngine:
     def __init__(self, *, spread: bool = False) -> None:
         self.asked = 0
         self.spread = spread
-        self.executors: Executors[TableVault] | None = None
+        self.executors: Executors | None = None
 
     def state(
         self,

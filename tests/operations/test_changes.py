@@ -158,7 +158,7 @@ def test_a_change_that_is_missing_between_the_first_and_the_last_is_seen(stage: 
     clock(stage).move(10)
     stage.follow()
     vault, changes = stage.vault(), look(stage, begun)
-    pieces = [entry for piece in changes._log().pieces() for entry in piece.entries]
+    pieces = [entry for piece in changes.log().pieces() for entry in piece.entries]
     ordered = fold.in_order(pieces)
     assert not _ends_of(ordered, vault).broken
     assert _ends_of([*ordered[:2], *ordered[3:]], vault).broken
@@ -178,7 +178,7 @@ def test_an_item_that_changed_often_comes_in_pieces_out_of_little_memory(stage: 
     clock(stage).move(10)
     stage.follow()
     vault = stage.vault()
-    entries = [entry for piece in look(stage, begun)._log().pieces() for entry in piece.entries]
+    entries = [entry for piece in look(stage, begun).log().pieces() for entry in piece.entries]
     random.Random(5).shuffle(entries)
     pieces = list(pieces_of([*entries, *entries[:50]], vault.key, {}, room=20_000))
     assert max(len(each.pairs) for each in pieces) == PIECE

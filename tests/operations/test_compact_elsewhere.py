@@ -10,6 +10,7 @@ import pytest
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.base.compact import Compaction, compact, plan
 from backstream.operations.inspect.check import CheckContext, check
+from backstream.ports import StoredObject
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
 from kit.executors_here import beside
@@ -21,7 +22,7 @@ from kit.stage import Stage
 def objects(store: MemoryStore) -> dict[str, list[tuple[bytes, dict[str, str]]]]:
     """All versions of all names."""
     return {
-        name: [(each.body, dict(each.info.metadata)) if hasattr(each, "body") else (b"marker", {}) for each in versions]
+        name: [(each.body, dict(each.info.metadata)) if isinstance(each, StoredObject) else (b"marker", {}) for each in versions]
         for name, versions in store._versions.items()
     }
 

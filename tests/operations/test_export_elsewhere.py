@@ -29,9 +29,10 @@ OPTIONS = ExportOptions({"status": 2})
 
 @pytest.fixture(params=Layout)
 def stage(request: pytest.FixtureRequest) -> Stage:
-    made, source = Stage(ManualClock(), layout=request.param), random.Random(7)
+    clock, source = ManualClock(), random.Random(7)
+    made = Stage(clock, layout=request.param)
     made.table.write([Put(wide_items.item(source, number)) for number in range(12)])
-    made.clock.move(5)
+    clock.move(5)
     made.follow()
     return made
 

@@ -87,14 +87,14 @@ class BucketWork(Protocol[VaultT_contra]):
         """
 
 
-class Gathered(Protocol[VaultT_contra]):
+class Gathered(Protocol):
     """Orders that were read into buckets, which lie with the executors. Use it in a `with` block."""
 
     @property
     def told(self) -> Sequence[bytes]:
         """What came of each order, in the orders' order."""
 
-    def each(self, work: BucketWork[VaultT_contra], beside: TableState | None = None) -> Iterator[bytes]:
+    def each(self, work: BucketWork[Any], beside: TableState | None = None) -> Iterator[bytes]:
         """Return the results of work on every bucket, in the order of their numbers.
 
         `beside`: a state of the same vault and engine, with as many partitions as there are buckets: the work on a bucket gets the
@@ -106,23 +106,23 @@ class Gathered(Protocol[VaultT_contra]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
-class Executors(Protocol[VaultT_contra]):
+class Executors(Protocol):
     """Other machines that work on a table's vault, which they open with their own credentials.
 
     A task may run twice. A BackstreamError that work raises is raised here; then nothing of the order counts.
     """
 
-    def each(self, vault: VaultT_contra, work: OrderWork[VaultT_contra], orders: Iterable[Order]) -> Iterator[bytes]:
+    def each(self, vault: Any, work: OrderWork[Any], orders: Iterable[Order]) -> Iterator[bytes]:
         """Return the result of each order, in their order. Orders are taken as they are needed."""
 
     def gathered(
         self,
-        vault: VaultT_contra,
-        work: GatherWork[VaultT_contra],
+        vault: Any,
+        work: GatherWork[Any],
         orders: Iterable[Order],
         buckets: int,
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Gathered[VaultT_contra]:
+    ) -> Gathered:
         """Return what work has gathered of all orders, one at least, in so many buckets.
 
         `progress` is told how many more orders were read.
@@ -201,7 +201,7 @@ class Engine(Protocol[VaultT_contra]):
     """
 
     @property
-    def executors(self) -> Executors[VaultT_contra] | None:
+    def executors(self) -> Executors | None:
         """The machines that work for this engine; None if there is only this one."""
 
     def state(

@@ -113,7 +113,7 @@ class TableVault:
         return self._engines()
 
     @property
-    def executors(self) -> Executors[TableVault] | None:
+    def executors(self) -> Executors | None:
         """The machines that work for the engine; None if there is only this one."""
         return None if self._engines is None else self.engine.executors
 

@@ -169,7 +169,7 @@ def summed_up(changes: Changes, tenant_attribute: str | None) -> ChangeSummary:
 
 
 class _Counted:
-    def __init__(self, changes: Changes, executors: Executors[TableVault], tenant_attribute: str | None) -> None:
+    def __init__(self, changes: Changes, executors: Executors, tenant_attribute: str | None) -> None:
         self._changes = changes
         self._executors = executors
         self._how = Counting.of(changes.span, tenant_attribute)

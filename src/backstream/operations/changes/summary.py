@@ -235,5 +235,6 @@ class _Counts:
 
     def tallies(self) -> Tallies:
         items, busiest = self._keys.counted()
-        names = (each.most_first() for each in (self._events, self._tenants, self._attributes, self._actors))
-        return Tallies(items, self._count, *names, self._times, busiest)
+        events, tenants = self._events.most_first(), self._tenants.most_first()
+        attributes, actors = self._attributes.most_first(), self._actors.most_first()
+        return Tallies(items, self._count, events, tenants, attributes, actors, self._times, busiest)

@@ -150,7 +150,7 @@ class _BucketSorter(Sorter):
 class SpreadCompaction(CompactionRun):
     """A compaction with executors."""
 
-    _gathered: Gathered[TableVault]
+    _gathered: Gathered
 
     def _take(self, sorter: Sorter, small: Sequence[Small], wanted: set[Change]) -> dict[str, Taken]:
         """Has them all read. Returns the names of the sound ones, and the part taken from each."""

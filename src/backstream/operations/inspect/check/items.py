@@ -113,7 +113,7 @@ class Items:
 
     # --- rows, read by executors ---
 
-    def _read_elsewhere(self, executors: Executors[TableVault]) -> Iterator[RepairableFinding]:
+    def _read_elsewhere(self, executors: Executors) -> Iterator[RepairableFinding]:
         self._progress.phase("reading rows", None)
         orders = (order for number in range(self._lines.partitions) for order in self._orders(number))
         for found in map(rows_read, executors.each(self._vault, ReadRows(self._percent), orders)):

@@ -170,9 +170,7 @@ class LineReader:
         self._links.extend([] if fetched.run is None else [fetched.run], [] if fetched.link is None else [fetched.link])
         return sound_lines(self._vault, fetched.source.claim, fetched.source.body)
 
-    def _elsewhere(
-        self, executors: Executors[TableVault], objects: Iterable[_LineObject]
-    ) -> Iterator[tuple[_LineObject, Callable[[], Lines]]]:
+    def _elsewhere(self, executors: Executors, objects: Iterable[_LineObject]) -> Iterator[tuple[_LineObject, Callable[[], Lines]]]:
         """Yields the same, read by executors."""
         kept = deque[list[_LineObject]]()
 
