@@ -59,6 +59,10 @@ class TargetNotEmpty(Refused):
     """The table or file to restore into holds something already."""
 
 
+class OthersChanged(Refused):
+    """All that is left to restore are rows that somebody else has changed since."""
+
+
 class UnversionedBucket(Refused):
     """The bucket keeps no versions: an overwritten object would be lost."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from backstream.errors import Refused, UsageError
+from backstream.errors import OthersChanged, UsageError
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore import resume_file
 from backstream.operations.restore.report import Restored
@@ -38,7 +38,7 @@ class Again(msgspec.Struct, frozen=True):
 def resume(vault: TableVault, path: Path, around: RestoreContext, again: Again) -> Restored:
     """Continues a restore that left something undone, or was interrupted. Its file stays as long as something is left.
 
-    Raises UsageError if there is no such file, or if it belongs to another table; Refused if only rows that somebody else has
+    Raises UsageError if there is no such file, or if it belongs to another table; OthersChanged if only rows that somebody else has
     changed are left, unless `force` is set.
     """
     return result_of(prepare_resumed(vault, path, around, again))
@@ -52,7 +52,7 @@ def prepare_resumed(
     if loaded.head.table != vault.catalog.table:
         raise UsageError(f"{path} is what is left of a restore of {loaded.head.table}, not of {vault.catalog.table}")
     if loaded.ended and not again.force and len(loaded.conflicts) == len(loaded.keys):
-        raise Refused(
+        raise OthersChanged(
             f"all that is left are {len(loaded.keys)} rows that somebody changed while the restore ran",
             hint="--force brings them back too, and so undoes these changes.",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from backstream import private_files
-from backstream.errors import BackstreamError, PartlyDone, Refused, UsageError
+from backstream.errors import BackstreamError, OthersChanged, Refused, UsageError
 from backstream.model import moment
 from backstream.model.counts import counted
 from backstream.operations import restore as restoring
@@ -146,7 +146,7 @@ def resume(path: Path, asked: GroupRestoreRequest, **allowed: object) -> Restore
     try:
         if len(held.done) == len(held.head.tasks):
             raise UsageError(f"all tables of {path} are restored: nothing is left to resume")
-        group_file.check_not_taken_back(path, _undo_files(held.head, path.parent), UndoJournal)
+        group_file.check_not_taken_back(path, undo_files(held.head, path.parent), UndoJournal)
         beside = msgspec.structs.replace(asked.around, folder=path.parent)  # the tables' own files are there
         return _RestoreRun(held.head, msgspec.structs.replace(asked, around=beside), held).run()
     finally:
@@ -161,6 +161,7 @@ class _RestoreRun:
         self._began = asked.around.clock.now()
         self._stop = StopSign()
         self._done = set() if held is None else set(held.done)
+        self._passed: dict[str, BackstreamError] = {}
         self._covered: dict[str, SignedCover] = {}
         self._nothing = list(asked.nothing)
         clock, units = asked.around.clock, asked.max_units
@@ -186,7 +187,7 @@ class _RestoreRun:
                 stop=self._stop,
                 progress=self._asked.progress,
             )
-        return self._report(found)
+        return self._report({**self._passed, **found})
 
     # --- before anything is touched ---
 
@@ -199,11 +200,13 @@ class _RestoreRun:
         for task in todo:
             try:
                 prepared[task.table] = stack.enter_context(self._prepared(task))
+            except OthersChanged as error:  # it keeps no other table from going on
+                self._passed[task.table] = error
             except BackstreamError as error:
                 refusals[task.table] = error
             self._asked.progress.advance(1)
-        if refusals:
-            raise refused(refusals, len(todo), f"restored to {moment.iso(self._head.at)}")
+        if refusals or not prepared:
+            raise refused(refusals or self._passed, len(todo), f"restored to {moment.iso(self._head.at)}")
         if self._held is None and self._selects:
             self._leave_out(prepared)
         return prepared
@@ -337,6 +340,7 @@ class _RestoreRun:
         if found is None:
             return NotAsOf(task.table, task.target, "not begun, since another table failed", begun=False)
         why = found.message if isinstance(found, BackstreamError) else f"{found.failed:,} rows were left, which its report names"
+        why = f"{why}. {found.hint}" if isinstance(found, OthersChanged) else why
         return NotAsOf(task.table, task.target, why, begun=True)
 
     def _sum(
@@ -375,24 +379,6 @@ def _is_done(report: Restored) -> bool:
     return not report.failed
 
 
-def _undo_files(head: GroupRestoreHead, folder: Path) -> list[tuple[str, Path]]:
+def undo_files(head: GroupRestoreHead, folder: Path) -> list[tuple[str, Path]]:
+    """Returns the tables of a run, each with the file that undoes it, if it has written anything."""
     return [(each.table, restoring.undo_path_for(each.restore, folder)) for each in head.tasks]
-
-
-def undo_paths(path: Path) -> list[tuple[str, Path]]:
-    """Returns the tables of a run in place, each with the file of its written rows. UsageError if there is nothing to undo."""
-    head, _, _ = group_file.load(path, GroupRestoreHead)
-    if not head.in_place:
-        raise UsageError(f"{path} restored into new tables: there is nothing to undo", hint="Delete the new tables.")
-    there = [(table, each) for table, each in _undo_files(head, path.parent) if each.exists()]
-    if not there:
-        raise UsageError(f"{path} has written nothing: there is nothing to undo")
-    return there
-
-
-def check_undone(undone: Mapping[str, Restored | BackstreamError], tables: int) -> None:
-    """Raises PartlyDone if a table could not be taken back."""
-    wrong = {table: each for table, each in undone.items() if isinstance(each, BackstreamError)}
-    if wrong:
-        said = "; ".join(f"{table}: {each.message}" for table, each in wrong.items())
-        raise PartlyDone(f"{len(wrong)} of {tables} tables were not taken back: {said}", hint="Run it again: it goes on.")

@@ -26,7 +26,7 @@ from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
 from backstream.operations.restore import RestoreContext, Restored
 from backstream.operations.revert import Around, OnConflict, Reverted, RevertRequest, Writing
-from backstream.operations.together import drilling, group_file, restoring, reverting
+from backstream.operations.together import drilling, group_file, restoring, reverting, undoing
 from backstream.operations.together.choosing import ALL_ROWS, RowFilters
 from backstream.operations.together.drilling import DrilledTogether
 from backstream.operations.together.names import Targets, read_map
@@ -148,7 +148,7 @@ class Together:
 
         `max_write_units`: a second, of all tables together.
         """
-        files = dict(restoring.undo_paths(path))
+        files = dict(undoing.undo_paths(path))
         stop, budget = StopSign(), Budget.of(self._config.clock, max_write_units)
 
         def undo(table: str, *, live: bool) -> Restored:
@@ -171,7 +171,7 @@ class Together:
             stop=stop,
             progress=progress or Silent(),
         )
-        restoring.check_undone(undone, len(files))
+        undoing.check_undone(undone, len(files))
         return {table: each for table, each in undone.items() if isinstance(each, Restored)}
 
     def drill(
