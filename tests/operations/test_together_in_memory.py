@@ -104,14 +104,14 @@ def denied(town: Town) -> None:
     def refuse(*_: object) -> NoReturn:
         raise AccessDenied("not today")
 
-    town.stock.write_if = refuse  # type: ignore[method-assign]
+    town.stock.write_if = refuse  # type: ignore[assignment, method-assign]
 
 
 def silent(town: Town) -> None:
     def fail(*_: object) -> NoReturn:
         raise Unavailable("no answer")
 
-    town.stock.scan = fail  # type: ignore[method-assign]
+    town.stock.scan = fail  # type: ignore[assignment, method-assign]
 
 
 def deletes(town: Town) -> None:
