@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
+from backstream.model import moment
 from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeWindow, SeenChange
 from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import looks_back
@@ -18,7 +19,7 @@ from backstream.operations.sql.learning import Learning
 from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
-from backstream.operations.sql.spans import TimeRange, asked_for
+from backstream.operations.sql.spans import TimeRange, asked_for, asks_for_earlier
 from backstream.operations.sql.typed import TypedColumns
 
 
@@ -43,7 +44,13 @@ class ChangesView:
 
     def read(self, made: Columns, asked: Asked) -> Iterator[pa.RecordBatch]:
         """Yields the rows, in batches."""
-        spans = asked_for(asked.predicate, made.schema, self._whole)
+        whole = self._whole
+        spans = asked_for(asked.predicate, made.schema, whole)
+        if asks_for_earlier(asked.predicate, made.schema, whole):
+            reading, since = self._reading, moment.iso(whole.since)
+            reading.note(
+                [f"the vault holds the changes of {reading.table} since {since}, none before: earlier ones are not in the answer"]
+            )
         typed = made.are_typed(asked.needed)
         if typed:
             self._learning.check(spans)

@@ -20,7 +20,7 @@ from backstream.operations.sql.typed import TypedColumns, is_name
 
 _changed = ChangedAttributes()
 TEXT, COUNT, FLAG = pa.string(), pa.int64(), pa.bool_()
-_KEY = "key_"
+_KEY, _OF_KEY = "key_", "_key"
 
 
 Make = Callable[[Sequence[Row]], list[Any]]
@@ -100,10 +100,10 @@ def text_of(body: bytes | None) -> str | None:
 
 def of_keys(schema: KeySchema) -> Iterator[Column]:
     """Yields a column for each key attribute, with its own name if no other column can have it. Numbers are exact: as text."""
-    taken: set[str] = set()
+    taken = set(_FIXED)
     for each in schema.attributes:
-        name = each.name
-        if name.lower() in _FIXED | taken or is_name(name):
+        name = each.name + _OF_KEY if is_name(each.name) else each.name  # no typed column ends in `_key`
+        while name.lower() in taken:
             name = _KEY + name
         taken.add(name.lower())
         kind = pa.binary() if each.type == "B" else TEXT

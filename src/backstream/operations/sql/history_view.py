@@ -11,15 +11,20 @@ import pyarrow as pa
 
 from backstream.engine.local.spill import Spill, partitions_for
 from backstream.errors import Damaged
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
 from backstream.model.changes.entry import Entry
 from backstream.model.values import wire
 from backstream.operations.changes import ChangeWindow, SeenChange
+from backstream.operations.changes import window as windows
 from backstream.operations.changes.items import ItemPiece, pieces_of
 from backstream.operations.changes.reading import WindowLog, sound
 from backstream.operations.changes.seen import items_with_images
+from backstream.operations.inspect import safety
 from backstream.operations.inspect.actors import Actors
 from backstream.operations.sql import columns
 from backstream.operations.sql.columns import Columns
+from backstream.operations.sql.endings import Endings, Gone
 from backstream.operations.sql.learning import Learning
 from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
@@ -58,21 +63,39 @@ class HistoryView:
 
     def _rows(self) -> Iterator[Row]:
         reading = self._reading
-        reading.note(f"changes may be missing: {gap}" for gap in reading.window.gaps)
+        reading.note(self._notes())
         actors = Actors.of_vault(reading.vault, lambda error: reading.unread(error.message))
+        endings = Endings(reading.vault)
         with ExitStack() as stack:
             version: Row | None = None
+            known = 0  # the last second in which the version was found
             for seen in self._in_order(stack):
                 row = self._row(seen, actors)
                 if version is not None and version.key == row.key:
                     if seen.entry.scanned and _same(version, row):
+                        known = seen.entry.since
                         continue
-                    yield msgspec.structs.replace(version, until=row.entry.micros)
+                    yield self._ended(version, endings.of(version.entry, known, row.entry), row.entry.micros)
                 elif version is not None:
-                    yield version
-                version = row
+                    yield self._ended(version, endings.of(version.entry, known, None), None)
+                version, known = row, seen.entry.since
             if version is not None:
-                yield version
+                yield self._ended(version, endings.of(version.entry, known, None), None)
+
+    def _notes(self) -> list[str]:
+        """Returns what is uncertain about the whole history."""
+        reading, window = self._reading, self._reading.window
+        vault, since = reading.vault, max(reading.vault.coverage.followed_from - 1, reading.kept_from)
+        limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
+        kept = [] if window.horizon is None else [f"history is kept from {moment.iso(window.horizon)}, the horizon"]
+        whole = ChangeWindow(min(since, reading.now - 1), reading.now)
+        return [*limits, *kept, *windows.check(vault, whole, window, reading.clock.now(), allow_gap=True).notes]
+
+    def _ended(self, version: Row, gone: Gone | None, until: int | None) -> Row:
+        """Returns a version with its end. `gone`: the item was gone by then, as far as everything could be read."""
+        if gone is None or self._reading.damaged:
+            return version if until is None else msgspec.structs.replace(version, until=until)
+        return msgspec.structs.replace(version, until=gone.second * MICROS, note=version.note or gone.why)
 
     def _row(self, seen: SeenChange, actors: Actors) -> Row:
         if seen.gone and not seen.entry.removed:

@@ -18,11 +18,10 @@ from backstream.operations.sql.learning import Learning
 from backstream.operations.sql.reading import TableReading, batched
 from backstream.operations.sql.row import Row
 from backstream.operations.sql.scan import Asked
-from backstream.operations.sql.spans import TimeRange, asked_for, within
+from backstream.operations.sql.spans import END_OF_YEARS, TimeRange, asked_for, within
 from backstream.operations.sql.typed import TypedColumns
 from backstream.ports import TableState
 
-END_OF_YEARS = 253_402_300_800  # the second after the last of 9999
 MOMENTS = 100  # of which one query may ask for the state
 
 

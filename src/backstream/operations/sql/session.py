@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -15,7 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from backstream.engine.local.memory import MEGABYTE, Memory
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, UsageError
+from backstream.model import moment
+from backstream.model.changes.change import MICROS
 from backstream.operations.sql import facts_views
 from backstream.operations.sql.changes_view import ChangesView
 from backstream.operations.sql.columns import Columns
@@ -38,11 +41,16 @@ CLOSED = (  # in this order: with the last one, nothing outside can be reached, 
     "allow_persistent_secrets = false",
     "enable_external_access = false",
 )
+# A query may be run again once its columns are known, with the same times then. DuckDB's own functions would go on.
+CLOCK = ("now", "get_current_timestamp", "transaction_timestamp")
+OTHER_CLOCKS = (("current_date", "DATE"), ("today", "DATE"), ("current_localtimestamp", "TIMESTAMP"))
+OWN = frozenset({"main", "temp", "system", "memory", "pg_catalog", "information_schema"})  # DuckDB's schemas and databases
 MOMENTS = "moments"  # the scan behind `items_at`
 VIEWS = ("changes", "items", "history", "gaps", "windows")
 
 
 Take = Callable[[pa.Schema, Iterator[pa.RecordBatch]], None]
+_NOT_IN_ARROW = re.compile(r"\b(?:UHUGEINT|BIGNUM|BIT|VARIANT|TIME WITH TIME ZONE)\b")
 _UNKNOWN = re.compile(r'(?:Referenced column|a column named) "([^"]+)"')
 
 
@@ -77,17 +85,19 @@ class _UnknownColumn(Exception):
 
 
 class Session:
-    """Answers queries about some tables. `readings`: by the name of each one's schema. `at`: the moment of the view `items`.
+    """Answers queries about some tables. `readings`: by the name of each table. `at`: the moment of the view `items`.
 
-    A query names the views of the first table by their own names, and each table's views as `"TABLE".changes`.
+    A query names the views of the first table by their own names, and each table's views as `"TABLE".changes`. The time of the
+    query (`now()`) is the last microsecond of the second at which the reading began.
     """
 
     def __init__(self, readings: Mapping[str, TableReading], memory: Memory, *, at: int | None = None) -> None:
-        self._readings = readings
+        self._readings = readings = dict(zip(schema_names(readings), readings.values(), strict=True))
         self._failure: BaseException | None = None
         self._stack = ExitStack()
         folder = self._stack.enter_context(TemporaryFolder())
         self._connection = self._stack.enter_context(_connected(folder.path, memory))
+        _set_clock(self._connection, max((each.now for each in readings.values()), default=0))
         for name in readings:
             self._connection.execute(f"CREATE SCHEMA {_name(name)}")
         self._tables = [_TableViews(name, reading, at) for name, reading in readings.items()]
@@ -162,6 +172,7 @@ class Session:
                     raise explained(unknown.error) from unknown.error
                 named.append(unknown.name)
             else:
+                self._check_unknown(named)
                 self._say_unknown(named)
                 return
 
@@ -169,10 +180,22 @@ class Session:
         self._failure = None
         try:
             answer = self._bound(statement)
+            _check_types(answer)
             with answer.to_arrow_reader(BATCH) as reader:
                 take(reader.schema, self._batches(reader))
         except duckdb.Error as error:
             raise self._cause(error) from error
+
+    def _check_unknown(self, named: Sequence[str]) -> None:
+        """Raises UsageError for a name that may be an attribute's that got no column: its items may have it all the same."""
+        known = {each.name.lower() for table in self._tables for each in table.reading.columns.columns}
+        unknown = [each for each in named if each.lower().removesuffix(OLD) not in known]
+        for table in self._tables:
+            if unknown and table.reading.columns.is_full:
+                raise UsageError(
+                    f"{table.reading.table} has more attributes than typed columns: {unknown[0]} may be one of the others",
+                    hint="The images have all of them: new ->> '$.\"NAME\".S'.",
+                )
 
     def _say_unknown(self, named: Sequence[str]) -> None:
         """Notes the names that no item has: a column of theirs is NULL."""
@@ -182,7 +205,7 @@ class Session:
             close = get_close_matches(unknown[0].lower().removesuffix(OLD), known) if unknown else []
             also = f" (similar: {', '.join(close)})" if close else ""
             table.reading.note(
-                [f"no item of {table.name} that was read has the column {each}: it is NULL{also}" for each in unknown]
+                [f"no item of {table.reading.table} that was read has the column {each}: it is NULL{also}" for each in unknown]
             )
 
     def _bound(self, statement: str) -> duckdb.DuckDBPyRelation:
@@ -236,6 +259,36 @@ def _connected(spills: Path, memory: Memory) -> duckdb.DuckDBPyConnection:
     for setting in CLOSED:
         connection.execute(f"SET {setting}")
     return connection
+
+
+def schema_names(tables: Iterable[str]) -> list[str]:
+    """Returns the name of each table's schema: its own, with a number behind it where DuckDB or another table has that name.
+
+    DuckDB does not tell `Orders` from `orders`.
+    """
+    names = list(tables)
+    taken, found = set(OWN), list[str]()
+    for name in names:
+        others = taken.union(each.lower() for each in names)
+        free = chain([name] if name.lower() not in taken else [], (f"{name}_{number}" for number in count(2)))
+        found.append(next(each for each in free if each == name or each.lower() not in others))
+        taken.add(found[-1].lower())
+    return found
+
+
+def _set_clock(connection: duckdb.DuckDBPyConnection, second: int) -> None:
+    now = f"TIMESTAMPTZ '{moment.iso_micros((second + 1) * MICROS - 1)}'"
+    for name, value in (*((each, now) for each in CLOCK), *((each, f"CAST({now} AS {kind})") for each, kind in OTHER_CLOCKS)):
+        connection.execute(f"CREATE TEMP MACRO {name}() AS {value}")
+
+
+def _check_types(answer: duckdb.DuckDBPyRelation) -> None:
+    """Raises UsageError for a type that Arrow gets in another form, or cut off."""
+    for name, kind in zip(answer.columns, answer.types, strict=True):
+        if (found := _NOT_IN_ARROW.search(str(kind))) is not None:
+            raise UsageError(
+                f"the column {name} has the type {found[0]}, which cannot be written", hint="CAST it to VARCHAR in the query."
+            )
 
 
 def _name(name: str) -> str:

@@ -22,6 +22,8 @@ WAYS = 16  # parts into which a range is split at each step
 MOST = 64  # ranges that are looked at one by one; of more, only the outer ones of each run
 FINEST = 60  # seconds to which the ranges of changes are narrowed
 
+END_OF_YEARS = 253_402_300_800  # the second after the last of 9999
+
 Guarantee = Callable[[int, int], pc.Expression]  # what holds for every row between two seconds, the second one not included
 
 
@@ -59,6 +61,15 @@ def asked_for(
         if len(spans) > MOST:
             spans = list(_outer(spans))
     return joined(spans)
+
+
+def asks_for_earlier(predicate: pc.Expression | None, schema: pa.Schema, whole: TimeRange) -> bool:
+    """True if a predicate says something about the time of changes, and rows before `whole` could satisfy it."""
+    if predicate is None:
+        return False
+    ever = TimeRange(0, END_OF_YEARS)
+    before = asked_for(predicate, schema, TimeRange(0, whole.since))
+    return bool(before) and asked_for(predicate, schema, ever) != [ever]
 
 
 def joined(spans: Sequence[TimeRange]) -> list[TimeRange]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import duckdb
 
 from backstream.errors import BackstreamError, Failed, Refused, UsageError
 
-READS = frozenset({duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN})
 READ_ONLY = (
     "`backstream sql` only reads: give SELECT, WITH, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN. "
     "--csv, --json and --parquet write the answer."
+)
+_BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
+# DuckDB runs what EXPLAIN ANALYZE explains.
+_EXPLAINED = re.compile(
+    rf"{_BLANK}*EXPLAIN(?:{_BLANK}+ANALYZE\b)?(?:{_BLANK}*\([^()]*\))?(?P<statement>.*)", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -22,9 +28,21 @@ def check(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     if len(found) != 1:
         what = "no statement" if not found else f"{len(found)} statements"
         raise UsageError(f"{what} in the query", hint="Give one SELECT. WITH names the parts of a longer one.")
-    if found[0].type not in READS:
-        raise Refused(f"not run, as it does not only read: a statement of the kind {found[0].type.name}", hint=READ_ONLY)
-    return str(found[0].query)
+    query = str(found[0].query)
+    kind = _explained_kind(connection, query) if found[0].type is duckdb.StatementType.EXPLAIN else found[0].type
+    if kind is not duckdb.StatementType.SELECT:
+        raise Refused(f"not run, as it does not only read: a statement of the kind {kind.name}", hint=READ_ONLY)
+    return query
+
+
+def _explained_kind(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.StatementType:
+    """Returns the kind of the statement that an EXPLAIN explains; EXPLAIN itself if that cannot be told."""
+    inner = _EXPLAINED.fullmatch(query)
+    try:
+        found = [] if inner is None else connection.extract_statements(inner["statement"])
+    except duckdb.Error:
+        found = []
+    return found[0].type if len(found) == 1 else duckdb.StatementType.EXPLAIN
 
 
 def explained(error: duckdb.Error) -> BackstreamError:

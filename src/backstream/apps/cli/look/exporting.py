@@ -111,7 +111,7 @@ def export(
                 appended = backup.append_to_iceberg(
                     lake,
                     from_=since,
-                    until=None if follow and until == "now" else until,
+                    until=None if until == "now" else until,
                     scales=scales,
                     skip_damaged=skip_damaged,
                     allow_gap=allow_gap,

@@ -76,7 +76,7 @@ class SqlSession:
         target = Path(path)
         if target.exists():
             raise TargetNotEmpty(f"{target} is there already", hint="Give another path, or move it away.")
-        with explained(target.parent), _draft(target) as draft:
+        with _told(target), _draft(target) as draft:
             count = self._write(query, draft, form)
             draft.flush()
             os.fsync(draft.fileno())
@@ -107,6 +107,17 @@ class SqlSession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Context in which an error of the system names the file that could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(
+            f"{target} cannot be written: {error.strerror or error}", hint="Give a path in a folder that is there and has room."
+        ) from error
 
 
 @contextmanager

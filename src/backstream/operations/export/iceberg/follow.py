@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backstream.engine.local.memory import Memory
-from backstream.errors import UsageError
+from backstream.errors import Refused, UsageError
 from backstream.model import moment
 from backstream.model.columns.schema import CHANGES, STATES
 from backstream.operations.changes import ChangesContext, ChangeWindow
@@ -19,6 +19,7 @@ from backstream.operations.export.iceberg.table import IcebergTable
 from backstream.operations.export.reading import DamageNotes, ExportedChanges, ExportedState
 from backstream.operations.export.run import ExportOptions, full, starting_columns
 from backstream.operations.export.spool import Spool
+from backstream.operations.inspect import safety
 from backstream.operations.restore import RestoreContext
 from backstream.operations.tabular.batches import arrow_schema
 from backstream.temporary_folders import TemporaryFolder
@@ -71,8 +72,9 @@ def append_changes(
     """Appends every change since the table's last snapshot, up to the end of the last settled hour, or up to second `until`.
 
     `since`: where a new table begins (None: with the vault's first change); `ends`: the time after which no other batch is begun,
-    so a later run goes on. Raises the errors of `Changes`, PartlyDone for damaged
-    images, ConditionNotMet if another writer commits meanwhile, and Refused if the Iceberg table is not the one of these changes.
+    so a later run goes on. Raises the errors of `Changes`, PartlyDone for damaged images, and ConditionNotMet if another writer
+    commits meanwhile. Raises Refused if the Iceberg table is not the one of these changes, or if changes up to `until` may still
+    arrive.
     """
     return _Following(vault, table, around, options).run(since, until, ends)
 
@@ -92,7 +94,7 @@ class _Following:
     def run(self, since: int | None, until: int | None, ends: float | None) -> Appended:
         began = self._around.clock.now()
         first = self._since = self._begin(since)
-        last = self._settled(began) if until is None else until
+        last = self._settled(began) if until is None else self._chosen(until, began)
         position = first
         while position < last and (ends is None or self._around.clock.now() < ends):
             position = self._append_batch(position, last)
@@ -120,13 +122,19 @@ class _Following:
         """Returns the second after which changes are to be appended."""
         position = self._table.position if self._table.open(make=False) else None
         if position is None:
-            return self._vault.coverage.followed_from - 1 if since is None else since
+            return self._first() if since is None else since
         if since not in (None, position):
             raise UsageError(
                 f"the Iceberg table {self._table.name} ends at {moment.iso(position)}: it goes on from there",
                 hint="Leave --from out, or choose another table with --as NAMESPACE.NAME.",
             )
         return position
+
+    def _first(self) -> int:
+        """Returns the second before the first change that is kept."""
+        horizon = self._vault.catalog.horizon
+        first = self._vault.coverage.followed_from - 1
+        return first if horizon is None else max(first, horizon.second)
 
     def _settled(self, now: float) -> int:
         """Returns the last second of the last hour whose changes have all arrived, as far as that is proven."""
@@ -135,6 +143,17 @@ class _Following:
             self._warnings["no hour is proven to be complete yet: run `tail` or `witness` first"] = None
             return 0
         return (durable + 1) // HOUR * HOUR - 1
+
+    def _chosen(self, until: int, now: float) -> int:
+        """Returns the last second that was asked for. Raises Refused if a change of it may still arrive."""
+        window = self._vault.window(now)
+        if not safety.is_proven(until, window) and not self._options.allow_gap:
+            raise Refused(
+                f"changes made before {moment.iso(until)} may still arrive, and {self._table.name} would lack them for ever: "
+                f"{safety.known_until(window)}",
+                hint="Run `tail` or `witness` first, or choose an earlier second. Without one, the last complete hour is the end.",
+            )
+        return until
 
     def _append_batch(self, position: int, last: int) -> int:
         """Appends the next changes: up to the end of an hour with which there are enough, or up to `last`. Returns the position.
