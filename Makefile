@@ -43,7 +43,7 @@ lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 unit: $(VENV)/dev ## the tests
 	$(BIN)/pytest $(SPREAD) -m "not soak and not spark" --durations=10
 
-soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (up to an hour)
+soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (an hour and a half on two idle cores)
 	$(BIN)/pytest $(SPREAD) -m "soak and not spark" --timeout 1800 --durations=10
 	$(BIN)/pytest $(SPREAD) -m "hypothesis and not soak and not spark" --hypothesis-profile thorough --timeout 1800 --durations=10
 
