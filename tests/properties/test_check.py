@@ -108,6 +108,8 @@ class CheckedMachine(TimeMachine):
             self.lose_and_find(*claimed[number % len(claimed)])
 
     def lose_and_find(self, name: str, version: str) -> None:
+        if self.is_there_twice(name, version):
+            return
         with self.without(name, version):
             found = self.checked().findings
             assert any(_names(each.object, each.why, name) and each.kind is FindingKind.MISSING for each in found), (
@@ -116,6 +118,16 @@ class CheckedMachine(TimeMachine):
                 found,
             )
         assert self.checked().findings == []
+
+    def is_there_twice(self, name: str, version: str) -> bool:
+        """Whether one of the vault's own objects is there again, byte for byte.
+
+        Over a delete marker, a compaction writes it a second time.
+        """
+        if not name.startswith(SYSTEM):
+            return False
+        bodies = {each.version: self.store.get(name, each.version).body for each in self.store.versions_of(name) if not each.marker}
+        return list(bodies.values()).count(bodies[version]) > 1
 
     def rows_in_the_log(self) -> Iterator[tuple[str, str]]:
         vault = self.vault()
