@@ -185,8 +185,8 @@ class _Story:
         self._await(tail, lambda reached: reached.window_to is not None and reached.window_to >= moment.iso(at))
         self._shell.run("status", TABLE)
         say(
-            "Only what differs is written. The application may go on, and so may the tail: this too is captured. "
-            "The rows as they are go into a file first, which takes exactly this restore back (`--undo`)."
+            "Only rows that differ are written. The application and the tail may continue: the restore is captured, too. "
+            "The present rows go into a file first. With it, `--undo` takes back exactly this restore."
         )
         self._shell.run("restore", TABLE, "--in-place", "--at", moment.iso(at), "--yes")
 
