@@ -17,6 +17,7 @@ from backstream.model.columns.schema import Column
 from backstream.model.tables.creation import on_demand
 from backstream.model.values.schema import KeyAttribute, KeySchema
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.setup.init import InitOptions, init
 from backstream.operations.sql import columns
 from backstream.operations.sql.session import Session
 from backstream.operations.sql.typed import is_name
@@ -26,6 +27,7 @@ from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
 from kit.stage import Stage
+from operations.test_export import changes_of, rows_of
 from operations.test_retain import DAY, Kept
 from operations.test_sql import asked, reading_of, used_up
 
@@ -158,6 +160,30 @@ def test_a_name_that_may_be_an_attributes_without_a_column_is_not_null(monkeypat
     with pytest.raises(UsageError, match="c_s may be one of the others"):
         asked(reading, "SELECT key FROM changes WHERE c_s = 'c'")
     assert len(asked(reading, "SELECT key FROM changes WHERE new ->> '$.\"c\".S' = 'c'")) == 1
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_windows_gaps_and_actors_are_those_of_the_vault(layout: Layout, tmp_path: Path) -> None:
+    """An item names its writer; who deleted it is not known. An export has the same names."""
+    stage = Stage(ManualClock(), shards=1, layout=layout)
+    init(stage.store, stage.table, InitOptions(actor_attribute="by"))
+    for who in ("ann", "bob"):
+        stage.table.write([Put(images.image("z", 1, by={"S": who}))])
+        stage.clock.sleep(5)
+    stage.delete([1])
+    stage.clock.sleep(5)
+    stage.follow()
+    vault = stage.vault()
+    reading, window = reading_of(vault, stage.clock), vault.window(stage.clock.now())
+    wanted = [{"actor": "ann"}, {"actor": "bob"}, {"actor": None}]
+    for view, time in (("changes", "time"), ("history", "since")):
+        assert asked(reading, f"SELECT actor FROM {view} ORDER BY {time}") == wanted
+    seconds = "SELECT epoch_us(since) // 1000000 AS since, epoch_us(until) // 1000000 AS until FROM"
+    assert asked(reading, f"{seconds} windows") == [{"since": each.since, "until": each.until} for each in window.ranges]
+    assert len(window.ranges) == 1
+    assert asked(reading, f"{seconds} gaps") == []
+    changes_of(stage, vault.coverage.followed_from - 1, int(stage.clock.now()), tmp_path)
+    assert [{"actor": each["actor"]} for each in rows_of(tmp_path)[1]] == wanted
 
 
 # --- one moment -----------------------------------------------------------------------------------------------------------------
