@@ -172,6 +172,8 @@ def test_files_that_are_given_to_the_command(tmp_path: Path, run: Run) -> None:
         (["erase", "--key", KEY, "--reason", "x"], "no table is named"),
         (["erase", "flights", "--verify", "x", "--key", KEY], "without a selection"),
         (["erase", "flights", "--tenant", "x", "--reason", "x"], "not split by tenant"),
+        (["erase", "flights", "--key", KEY, "--reason", f"asked by {CANARY}."], "the reason names what is to be erased"),
+        (["erase", "flights", "--key", KEY, "--reason", f"row {KEY}"], "the reason names what is to be erased"),
     ],
 )
 def test_a_request_that_says_too_little_or_too_much(tmp_path: Path, run: Run, words: list[str], said: str) -> None:

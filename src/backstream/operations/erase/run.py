@@ -18,12 +18,14 @@ from backstream.model.changes.entry import Entry
 from backstream.operations.base.compact import compact
 from backstream.operations.erase import discarded, files, forgetting, log_rewriter, sweeping
 from backstream.operations.erase.base_rewriter import BaseRewriter
+from backstream.operations.erase.reasons import check_reason
 from backstream.operations.erase.removing import Removing, blocked, until_all
 from backstream.operations.erase.report import Blocked, Erased, NotErased
 from backstream.operations.erase.request import EraseContext, EraseRequest
 from backstream.operations.erase.row_objects import row_folders, row_versions
-from backstream.operations.erase.subject import Subject, lived
+from backstream.operations.erase.subject import NEVER, Subject, lived
 from backstream.operations.erase.survey import entries_of, row_objects
+from backstream.ports import ObjectVersion
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
 from backstream.vault.erasure.erasures import FORGETS_FORMAT, FORMAT, ErasedRow, Erasure, Finished, TouchedObject
@@ -69,6 +71,7 @@ class _Erasing:
         if self._request.dry_run:
             return self._plan(vault, erasures, found)
         if new is not None:
+            check_reason(vault, self._request, new, found)
             self._begin(vault, new)
         return self._do(Subject(erasures))
 
@@ -87,7 +90,7 @@ class _Erasing:
         """Returns the record of the items that are not in an unfinished erasure already; None if all of them are."""
         future = forgetting.Future(vault, self._request)
         keys = {**{key: list[Entry]() for key in future.keys}, **found}
-        if not future.is_new and all(known.has(key, entry) for key, entries in found.items() for entry in entries):
+        if not future.is_new and all(_is_known(known, key, entries) for key, entries in found.items()):
             return None
         names = row_objects(vault, keys)
         second = max((int(self._began), *(each.seconds for entries in found.values() for each in entries)))
@@ -140,10 +143,12 @@ class _Erasing:
 
     def _do(self, subject: Subject) -> Erased:
         vault, around = self._open(), self._around
-        removing, late = Removing(vault.store, around.remover), 0
+        removing, late, rows = Removing(vault.store, around.remover), 0, list[list[ObjectVersion]]()
         for _ in range(PASSES):
             self._rewrite_log(subject)
             vault = self._open()
+            # Before the search: a line that it has not seen may name a row that comes later.
+            rows = list(row_versions(vault, subject, row_folders(vault)))
             found = sweeping.search(vault, subject, around.memory, around.progress)
             sweep = sweeping.ErasureSweep(vault, subject, removing)
             self._note(vault, subject, found)
@@ -153,9 +158,9 @@ class _Erasing:
                 self._unread(each.object, each.why)
             if not late:
                 break
-        for rows in row_versions(vault, subject, row_folders(vault)):
-            removing.remove(rows)
-            for name in {row.name for row in rows}:
+        for of_object in rows:
+            removing.remove(of_object)
+            for name in {row.name for row in of_object}:
                 removing.forget(name)
         if around.batches is not None:
             gone = discarded.remove(vault, subject, around.batches, self._unread)
@@ -244,6 +249,11 @@ class _Erasing:
             late=late,
             forget_future=newest.forgets,
         )
+
+
+def _is_known(known: Subject, key: bytes, entries: Sequence[Entry]) -> bool:
+    """True if all of an item is in an erasure that is known. An item without entries is in other objects alone."""
+    return all(known.has(key, each) for each in entries) if entries else known.until(key) > NEVER
 
 
 def _second_of(erasure: str) -> int:

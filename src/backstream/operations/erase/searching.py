@@ -70,11 +70,21 @@ class Search:
             with suppress(Damaged):
                 lines = self._lines(body)
                 return Hit(row, lines) if lines else None
-        if row.name.startswith(f"{self._folder}{NOTES}") and _NOTE.fullmatch(body):
-            return None
-        if row.name.endswith(CHECKSUMS) and _CHECKSUM.fullmatch(body):
+        if self._is_plain(row, body):
             return None
         return Hit(row, 0) if self.is_in(body, typed=is_own_record(row.name.removeprefix(self._folder))) else None
+
+    def values_of(self, row: ObjectVersion) -> list[Any]:
+        """Returns the values in JSON of a version that holds no lines. Raises Damaged if it cannot be read."""
+        body = self._vault.store.get(row.name, row.version).body
+        text = b"" if self._is_plain(row, body) else plain(body)
+        return list(decoded(text)) if text.strip() else []
+
+    def _is_plain(self, row: ObjectVersion, body: bytes) -> bool:
+        """True if a version is a name or a checksum, which is no JSON."""
+        if row.name.startswith(f"{self._folder}{NOTES}") and _NOTE.fullmatch(body):
+            return True
+        return row.name.endswith(CHECKSUMS) and _CHECKSUM.fullmatch(body) is not None
 
     def _lines(self, body: bytes) -> int:
         """Counts the subject's lines. Raises Damaged if these are not lines of the log."""
@@ -106,23 +116,27 @@ class Search:
     def _has_key(self, value: Any, *, typed: bool) -> bool:
         return any(self._subject.until(key) > NEVER for key in self.keys_in(value, typed=typed))
 
-    def keys_in(self, value: Any, depth: int = 0, *, typed: bool = False) -> Iterator[bytes]:
+    def keys_in(self, value: Any, *, typed: bool = False) -> Iterator[bytes]:
         """Yields the canonical keys of all items in a value."""
+        return (key for key, _ in self.items_in(value, typed=typed))
+
+    def items_in(self, value: Any, depth: int = 0, *, typed: bool = False) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Yields all items and keys in a value, each with its canonical key."""
         if depth > DEEPEST:
             return
         if isinstance(value, dict):
             key = key_of(self.schema, value, typed=typed)
             if key is not None:
-                yield key
+                yield key, value
             for each in value.values():
-                yield from self.keys_in(each, depth + 1, typed=typed)
+                yield from self.items_in(each, depth + 1, typed=typed)
         elif isinstance(value, list):
             for each in value:
-                yield from self.keys_in(each, depth + 1, typed=typed)
+                yield from self.items_in(each, depth + 1, typed=typed)
         elif isinstance(value, str):
             inner = within(value)
             if inner is not None:
-                yield from self.keys_in(inner, depth + 1, typed=typed)
+                yield from self.items_in(inner, depth + 1, typed=typed)
 
 
 def is_own_record(place: str) -> bool:

@@ -11,7 +11,7 @@ from backstream.model.tables import naming
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.model.values import wire
 from backstream.model.values.key_arguments import parse_partition
-from backstream.operations.erase import line_objects
+from backstream.operations.erase import elsewhere, line_objects
 from backstream.operations.erase.request import EraseRequest
 from backstream.operations.erase.row_objects import row_folders
 from backstream.vault import catalog as catalogs
@@ -23,7 +23,8 @@ OnUnread = Callable[[str, str], None]
 def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> dict[bytes, list[Entry]]:
     """Returns the selected items by their canonical keys, each with all of its entries, without images.
 
-    An item that was the tenant's at any time is the tenant's. `unread` receives objects that cannot be read, with the reason.
+    An item that was the tenant's at any time is the tenant's. `unread` receives objects that cannot be read, with the reason. Items
+    that only other objects hold have no entries.
     """
     wanted = _wanted(vault, request, memory, unread)
     found: dict[bytes, list[Entry]] = {}
@@ -33,7 +34,16 @@ def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread:
                 key = vault.key(entry)
                 if wanted(key):
                     found.setdefault(key, []).append(entry)
-    return found
+    for key in elsewhere.keys_of(vault, request, wanted, memory):
+        found.setdefault(key, [])
+    return found | {key: [] for key in _with_rows(vault, [each for each in request.keys if each not in found])}
+
+
+def _with_rows(vault: TableVault, keys: Collection[bytes]) -> list[bytes]:
+    """Returns those of the keys that have row objects."""
+    if not keys or not row_objects(vault, {each: [] for each in keys}):
+        return []
+    return [each for each in keys if row_objects(vault, {each: []})]
 
 
 def _wanted(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> Callable[[bytes], bool]:
@@ -73,15 +83,25 @@ class _TenantRule:
         self._vault = vault
         self._attribute = attribute
         self._folder = naming.tenant_folder({"S": tenant})
+        adopted = vault.catalog.adopted
+        self._rows = [*([] if adopted is None else [adopted.folder]), f"{vault.catalog.table}/"]
         ways = catalogs.ways_of(vault.store, vault.catalog)
         self._names_tell = ways is not None and {each.tenant_attribute for each in ways} <= {None, attribute}
 
     def __call__(self, entry: Entry) -> bool:
-        parts = entry.place.name.split("/") if entry.place is not None and self._names_tell else []
-        if len(parts) == 3:
-            return parts[1] == self._folder
+        told = self._folder_of(entry)
+        if told:
+            return told == self._folder
         images = [entry.image, entry.old] if entry.place is None else [self._vault.image(entry)]
         return any(image is not None and self._is_in(image) for image in images)
+
+    def _folder_of(self, entry: Entry) -> str:
+        """Returns the tenant's folder that the name of an entry's row object tells; empty if it tells none."""
+        if entry.place is None or not self._names_tell:
+            return ""
+        above = next((each for each in self._rows if entry.place.name.startswith(each)), "")
+        told = entry.place.name.removeprefix(above).rpartition("/")[0]
+        return "" if "/" in told else told
 
     def _is_in(self, image: bytes) -> bool:
         return naming.tenant_folder(wire.attribute(image, self._attribute)) == self._folder

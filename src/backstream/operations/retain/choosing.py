@@ -18,7 +18,7 @@ def wanted(now: float, keep: int) -> int:
     No earlier one than 1970.
     """
     second = max(0, int(now) - keep)
-    return second - second % HOUR - 1 if keep >= ROUND_FROM else second
+    return max(0, second - second % HOUR - 1) if keep >= ROUND_FROM else second
 
 
 def choose(window: Window, second: int, *, oldest: int | None) -> int | None:

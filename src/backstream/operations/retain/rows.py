@@ -2,24 +2,28 @@
 
 A version stays if a line that counts names it: an entry of the state at the horizon, a later change, a later base backup. So it
 does not matter where in its object the current image lies. Any other version goes only on evidence: a line of the log from
-before the horizon names it, or it was superseded before the horizon. The version that plain S3 tools see stays, too.
+before the horizon names it, or it was superseded before the horizon. The version that plain S3 tools see stays, too. A row that was
+deleted before the horizon goes even if no line names it any more: a lock may have kept it from the run that removed its lines.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby, pairwise
 from typing import Self
 
 import msgspec
 
 from backstream.engine.local.spill import Pairs
+from backstream.errors import Damaged, MissingObject
 from backstream.model.changes.entry import Entry
 from backstream.model.clocks import FAR_APART
 from backstream.operations.bulk.chunks import in_chunks
-from backstream.operations.retain.sweep import Doomed
+from backstream.operations.retain.sweep import Doomed, whole
 from backstream.ports import ObjectVersion
+from backstream.vault.rows.row_versions import parse_metadata
 from backstream.vault.table_vault import TableVault
 
 PARTITIONS = 256
@@ -89,11 +93,27 @@ class RowNames:
             named[name][one.version] |= bool(period or self._vault.catalog.kept_states or not one.removed)
         there = dict[bytes, list[ObjectVersion]]()
         for name, value in self._listed.read(number):
-            if name in named:  # an object that no line names is not ours to remove
-                there.setdefault(name, []).extend(_versions.decode(value))
+            there.setdefault(name, []).extend(_versions.decode(value))
         for name, rows in there.items():
-            if (found := self._doomed(rows, named[name])).first or found.then:
+            if name not in named:
+                if self._is_left_over(rows):
+                    yield whole(rows)
+            elif (found := self._doomed(rows, named[name])).first or found.then:
                 yield found
+
+    def _is_left_over(self, rows: Sequence[ObjectVersion]) -> bool:
+        """True for an object that no line names, if it is a row of ours that was deleted before the horizon.
+
+        An earlier run has removed its lines, and a lock has kept it. Any other object that no line names is not ours to remove.
+        """
+        if not rows[0].marker or any(each.modified > self._horizon - FAR_APART for each in rows):
+            return False
+        newest = next((each for each in rows if not each.marker), None)
+        if newest is None:
+            return False
+        with suppress(Damaged, MissingObject):
+            return parse_metadata(self._vault.store.head(newest.name, newest.version)) is not None
+        return False
 
     def _doomed(self, rows: Sequence[ObjectVersion], named: dict[str, bool]) -> Doomed:
         """Returns what goes of one object, whose rows are newest first."""
