@@ -6,7 +6,7 @@ import pytest
 
 from backstream.errors import UsageError
 from backstream.model import moment
-from backstream.model.keep_rule import KeepRule
+from backstream.model.keep_rule import KeepRule, duration_of
 
 DAY = 86_400
 NOW = moment.parse_compact("20260315T120000Z")
@@ -59,3 +59,9 @@ def test_a_second_that_stands_for_the_end_of_its_day_or_month() -> None:
 def test_periods_that_do_not_fit(rule: KeepRule) -> None:
     with pytest.raises(UsageError):
         rule.check()
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(400 * DAY, "400d"), (1_000_800, "278h"), (90, "90s"), (120, "2m"), (None, "")])
+def test_a_period_is_told_as_an_option_takes_it(seconds: int | None, told: str) -> None:
+    """A number of seconds of seven digits is no duration on the command line."""
+    assert duration_of(seconds) == told

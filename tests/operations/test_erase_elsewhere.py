@@ -6,16 +6,19 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backstream.errors import NotFound
+from backstream.model.changes.entry import ImagePlace
 from backstream.model.values import wire
-from backstream.operations.erase import EraseContext, EraseRequest, erase, verify_erasure
+from backstream.operations.erase import EraseContext, EraseRequest, erase, survey, verify_erasure
 from backstream.operations.inspect.check import CheckContext, check
 from backstream.operations.retain import RetainContext, retain
 from backstream.ports import Delete, VersionLock
 from backstream.stores.memory import MemoryStore
-from backstream.vault.catalog import Layout
+from backstream.vault.catalog import Adopted, Layout
 from backstream.vault.gaps.gaps import Gap
+from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.canary import CANARY, found_in
 from kit.clock import ManualClock
@@ -154,3 +157,19 @@ def test_a_tenants_item_in_a_snapshot_and_not_anothers() -> None:
     assert (report.keys, list(report.left), found_in(store)) == (2, [], [])
     assert json.loads(store.get(SNAPSHOT).body)["Item"] == other
     assert [each.name.split("/")[1] for each in store.list("flights/")] == ["acme-2"]
+
+
+def test_the_folder_of_an_adopted_bucket_is_no_tenant() -> None:
+    """All of its rows once were the tenant's of that name, and no row was its own tenant's."""
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    feed = Feed(store, "flights", began=int(clock.now()), tenant_attribute="tenant")
+    image = images.image("row", 1, tenant={"S": "globex"})
+    feed.put(int(clock.now()) + 1, image)
+    feed.deliver(now=clock.now() + 2)
+    request = EraseRequest(reason="x", by="x", keys=(wire.key_of(images.SCHEMA, image),))
+    ((entry,),) = survey.entries_of(feed.vault, request, SMALL, lambda _name, _why: None).values()
+    moved = replace(entry, place=ImagePlace("old/acme/row", store.put("old/acme/row", image)))
+    adopted = Adopted("2020", "2021", 1, "old/acme/")
+    vault = TableVault(store, replace(feed.catalog, adopted=adopted))
+    assert [survey._TenantRule(vault, "tenant", each)(moved) for each in ("acme", "globex")] == [False, True]

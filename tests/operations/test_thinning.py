@@ -242,6 +242,10 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (code, "nearest kept moments" in err) == (4, True)
     code, _, err = run("changes", "flights", "--from", kept[1], "--to", kept[2])
     assert (code, "nearest kept moments" in err) == (4, True)
+    code, _, err = run("show", "flights", '{"zone":"z","number":5}', "--at", kept[0])
+    assert (code, f"the history that is kept from {kept[-1]} holds nothing of it" in err, "first seen" in err) == (1, True, False)
+    code, _, err = run("history", "flights", '{"zone":"z","number":5}')
+    assert (code, "the history that is kept holds no version of" in err, "never seen" in err) == (1, True, False)
     assert run("check", "flights", "--read-data")[0] == 0
     code, out, _ = run("retain", "flights", "--keep-daily", "none", "--keep-monthly", "none", "--json")
     assert (code, json.loads(out)["kept_states"]) == (0, [])

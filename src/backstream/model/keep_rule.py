@@ -14,6 +14,7 @@ from backstream.errors import UsageError
 
 DAY = 86_400
 _UTC = datetime.UTC
+_UNITS = ((DAY, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 EndOf = Callable[[int], int]  # the last second of a second's day or month
 
 
@@ -101,7 +102,8 @@ def _ends(end_of: EndOf, first: int, until: int) -> Iterator[int]:
 
 
 def duration_of(seconds: int | None) -> str:
-    """Returns a period as it is written: `400d`; empty for None."""
+    """Returns a period as it is written: `400d`, in the largest unit up to days that tells it whole; empty for None."""
     if seconds is None:
         return ""
-    return f"{seconds}s" if seconds % DAY else f"{seconds // DAY}d"
+    unit, letter = next((size, each) for size, each in _UNITS if seconds % size == 0)
+    return f"{seconds // unit}{letter}"

@@ -8,6 +8,7 @@ from backstream.apps.config import Config
 from backstream.apps.verbs.periods import Period, checked_period, period_of
 from backstream.errors import Refused, UsageError
 from backstream.model import retention
+from backstream.model.keep_rule import duration_of
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.retain import RetainContext, Retention, retain
 from backstream.operations.setup.kept_history import KeepOptions, with_rule
@@ -58,6 +59,6 @@ def _too_short(table: str, seconds: int, least: int) -> Refused:
     return Refused(
         f"the catalog says that {seconds:,} seconds of the history of {table} are kept, less than {least:,}. Anybody who writes "
         "into the bucket may have said so: nothing was removed",
-        hint=f"If it is right, give the period, as --keep {seconds}s, or set {retention.VARIABLE}. Else find out who wrote the "
-        "catalog.",
+        hint=f"If it is right, give the period, as --keep {duration_of(seconds)}, or set {retention.VARIABLE}. "
+        "Else find out who wrote the catalog.",
     )

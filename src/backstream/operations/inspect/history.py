@@ -13,6 +13,7 @@ from backstream.model import moment
 from backstream.model.changes.entry import Entry
 from backstream.model.tables import legacy_names
 from backstream.model.values import wire
+from backstream.model.window import Window
 from backstream.operations.inspect import lost_changes, safety
 from backstream.operations.inspect.actors import ActorClaim, Actors, ActorSource, told_by
 from backstream.vault.item_states import newest
@@ -89,13 +90,20 @@ class ItemHistory(msgspec.Struct, frozen=True):
     """An item's history with all notes about it.
 
     `versions`: see `history`; `notes`: its freshness, and changes that are or may be missing; `unread`: descriptions of unreadable
-    objects; `erased`: True if it was ever erased, which a note says.
+    objects; `erased`: True if it was ever erased, which a note says; `shortened`: True if older history was removed.
     """
 
     versions: list[ItemVersion]
     notes: list[str]
     unread: list[str]
     erased: bool = False
+    shortened: bool = False
+
+    def nothing_of(self, item: str) -> str:
+        """Returns what to say of an item without versions."""
+        if self.erased:
+            return f"the vault holds no version of {item}"
+        return f"the history that is kept holds no version of {item}" if self.shortened else f"the vault has never seen {item}"
 
 
 def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) -> ItemHistory:
@@ -112,7 +120,7 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     kept = [] if window.horizon is None else [f"history is kept from {moment.iso(window.horizon)}, the horizon"]
     fresh = [*kept, *safety.not_yet_arrived(vault.catalog.table, int(now), window), *safety.not_seen(window)]
     erased = [] if (one := vault.erasures.of(key)) is None else [f"{one}; nothing up to then is in the vault"]
-    return ItemHistory(versions, [*limits, *erased, *missing, *gaps, *fresh], unread, bool(erased))
+    return ItemHistory(versions, [*limits, *erased, *missing, *gaps, *fresh], unread, bool(erased), bool(kept))
 
 
 def _tells_nothing_new(version: ItemVersion, before: ItemVersion | None) -> bool:
@@ -173,15 +181,18 @@ def show(vault: TableVault, key: bytes, at: int, *, now: float, allow_gap: bool 
             f"{key.decode()} at {moment.iso(at)}: {erased}", hint="The vault cannot tell what it was: it is gone for good."
         )
     if then is None:
-        raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {_first_seen(vault.history(key, lambda _: None), at)}")
+        first = _first_seen(vault.history(key, lambda _: None), at, window)
+        raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: {first}")
     if then.removed:
         raise NotFound(f"{key.decode()} did not exist at {moment.iso(at)}: it was deleted at {moment.iso_micros(then.micros)}")
     return Shown(vault.image(then), moment.iso_micros(then.micros), warnings, lost)
 
 
-def _first_seen(known: Sequence[Entry], at: int) -> str:
+def _first_seen(known: Sequence[Entry], at: int, window: Window) -> str:
+    kept = "" if window.horizon is None else f"the history that is kept from {moment.iso(window.horizon)} "
     if not known:
-        return "the vault has never seen it"
+        return f"{kept}holds nothing of it" if kept else "the vault has never seen it"
     if known[0].seconds > at:
-        return f"it was first seen at {moment.iso_micros(known[0].micros)}"
+        first = moment.iso_micros(known[0].micros)
+        return f"{kept}has it from {first} on" if kept else f"it was first seen at {first}"
     return "it was deleted in a gap: the base backup after that did not find it"

@@ -44,10 +44,11 @@ def _refuse_thinned(at: int, window: Window) -> NoReturn:
     kept = [*window.kept_seconds, *([] if window.horizon is None else [window.horizon])]
     before = max((each for each in kept if each < at), default=None)
     after = min((each for each in kept if each > at), default=None)
-    nearest = " and ".join(moment.iso(each) for each in (before, after) if each is not None)
+    near = [moment.iso(each) for each in (before, after) if each is not None]
+    nearest = f"moment is {near[0]}" if len(near) == 1 else f"moments are {' and '.join(near)}"
     raise OutsideWindow(
         f"{moment.iso(at)} is before the horizon: history is kept from {moment.iso(kept[-1])}, and `retain` has removed "
-        + (f"what was before, except for single states; the nearest kept moments are {nearest}" if kept[1:] else "what was before"),
+        + (f"what was before, except for single states; the nearest kept {nearest}" if kept[1:] else "what was before"),
         hint=str(window),
     )
 

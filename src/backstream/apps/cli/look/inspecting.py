@@ -52,7 +52,7 @@ def history(
     elif versions:
         _show_history(versions, diff=diff)
     if not versions and not told.unread:
-        notice(f"the vault holds no version of {key} in {table}" if told.erased else f"the vault has never seen {key} in {table}")
+        notice(told.nothing_of(f"{key} in {table}"))
     return 1 if told.unread or not versions else 0
 
 

@@ -75,6 +75,7 @@ async def item(site: Site, request: Request) -> Response:
         typed=typed,
         notes=site.privacy.words(told.notes),
         unread=site.privacy.words(told.unread),
+        nothing=told.nothing_of("this item"),
         here=here,
         other=f"{here}{'' if typed else '&json=dynamodb'}&upto={last}",
         older=f"{here}{more}&upto={shown.first - 1}" if shown.first > 1 else "",
