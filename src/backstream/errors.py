@@ -98,6 +98,10 @@ class NothingMatches(NotFound):
     """A selection matches nothing that changed. The data that was read is whole."""
 
 
+class UnknownTags(NotFound):
+    """What a table is tagged cannot be told: its catalog is not readable."""
+
+
 class CatalogLost(NotFound):
     """The vault holds objects of the table, and its catalog is gone: nothing else says how to read them."""
 

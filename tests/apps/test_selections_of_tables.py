@@ -7,9 +7,14 @@ import time
 
 import pytest
 
+from backstream.apps.aws_retain import RetainEvent
+from backstream.apps.aws_witness import WitnessEvent
+from backstream.apps.config import Config
 from backstream.clock import SystemClock
+from backstream.errors import UnknownTags
 from backstream.ports import Put
 from backstream.stores.directory import DirectoryStore
+from backstream.vault import groups
 from kit.feed import Feed
 from kit.images import image
 from kit.scene import Scene
@@ -185,6 +190,31 @@ def test_a_table_that_cannot_be_read_is_in_the_documents_of_status_and_check(sce
         first, *others = ran.json()
         assert (first["table"], first["error"]["kind"]) == ("orders", "Damaged"), "the worst first"
         assert sorted(each["table"] for each in others) == ["ledger", "stock"]
+
+
+def test_one_broken_catalog_ends_no_capture_of_tables_by_tag(scene: Scene, table_name: str) -> None:
+    """Whether the broken one has the tag is not known. Who captures or proves tries it; who restores is told."""
+    (scene.folder / "vault").mkdir()
+    scene.url, clock = f"file://{scene.folder}/vault", SystemClock()
+    store = DirectoryStore(scene.folder / "vault", clock)
+    orders, users = f"{table_name}-orders", f"{table_name}-users"
+    for name in (orders, users):
+        feed = Feed(store, name, began=int(clock.now()) - 60)
+        feed._table.tags = {"app": "shop"} if name == orders else {}
+        feed.keep_as()
+    store.put(f"_backstream/{users}/catalog.json", b"{")
+    groups.save(store, "shop", [], {"app": "shop"}, clock.now())
+    for selection in (["--tag", "app=shop"], ["--group", "shop"]):
+        for command in (["tail", "--until-caught-up"], ["witness"]):
+            ran = scene.call(*command, *selection, "--json")
+            kinds = {each["table"]: each["error"]["kind"] for each in ran.json()}
+            assert (ran.code, kinds) == (1, {orders: "MissingTable", users: "Damaged"}), ran.err
+        ran = scene.call("restore", *selection, "--at", "now", "--in-place", "--yes")
+        assert (ran.code, f"the tags of {users} are not known" in ran.err) == (1, True), ran.err
+    config = Config(scene.url)
+    assert WitnessEvent(group="shop").names(config, unknown_too=True) == [orders, users]
+    with pytest.raises(UnknownTags):
+        RetainEvent(group="shop").names(config)
 
 
 def test_a_table_that_fails_hides_no_other(shop: tuple[Scene, list[str]]) -> None:

@@ -74,7 +74,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     stop = clock.now() + seconds - min(RESERVE, seconds / 3)
     config = Config(clock=clock, patience=seconds, deadline=stop)
     run = _DrillRun(config, wanted, stop)
-    return run.drill(wanted.table) if wanted.table is not None else run.drill_all(wanted.names(config))
+    return run.drill(wanted.table) if wanted.table is not None else run.drill_all(wanted.names(config, unknown_too=True))
 
 
 class _DrillRun:

@@ -49,7 +49,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     run = _WitnessRun(wanted, context)
     if wanted.table is not None:
         return run.witness(wanted.table, run.budget)
-    return run.witness_all(wanted.names(run.config))
+    return run.witness_all(wanted.names(run.config, unknown_too=True))
 
 
 class _WitnessRun:

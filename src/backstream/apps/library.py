@@ -129,9 +129,9 @@ class Vault:
         """Returns the same as `tables`, with those whose catalog is lost but whose other objects exist."""
         return table_folders.folders(self._config.store)
 
-    def select(self, asked: TableSelection, among: Among = Among.VAULT) -> list[str]:
+    def select(self, asked: TableSelection, among: Among = Among.VAULT, *, unknown_too: bool = False) -> list[str]:
         """Returns the tables of a selection: see `selecting.select`."""
-        return select(self._config, asked, among)
+        return select(self._config, asked, among, unknown_too=unknown_too)
 
     def group(self, name: str, *, at: Moment | None = None) -> Group:
         """Returns a group of tables as it is defined, or as it was at a moment. Raises NotFound if there is none."""

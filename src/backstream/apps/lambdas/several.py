@@ -25,17 +25,18 @@ class OfTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tables: Sequence[str] = ()
     group: str | None = None
 
-    def names(self, config: Config) -> list[str]:
+    def names(self, config: Config, *, unknown_too: bool = False) -> list[str]:
         """Returns the tables, each once. Raises NotFound if there is no such group, or if no table has its tags.
 
         A table that a group names and the vault does not know is returned, too: it fails by itself, and hides no other.
+        `unknown_too`: see `selecting.select`.
         """
         if self.table is not None:
             return [self.table]
         if self.group is None:
             return list(dict.fromkeys(self.tables))
         found = group_of(config, self.group)
-        return list(found.tables) or members(config, found)
+        return list(found.tables) or members(config, found, unknown_too=unknown_too)
 
 
 _Event = TypeVar("_Event", bound=OfTables)

@@ -8,12 +8,13 @@ commands that begin with a table, such as `init`.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from backstream.apps.config import Config
 from backstream.apps.selection.table_selection import TableSelection
-from backstream.errors import BackstreamError, MissingTable, NotFound, Refused, UsageError
+from backstream.errors import BackstreamError, MissingTable, NotFound, Refused, UnknownTags, UsageError
 from backstream.model import moment_arguments
 from backstream.model.tables.naming import check_table_name
 from backstream.vault import catalog as catalogs
@@ -28,21 +29,24 @@ class Among(enum.Enum):
     ACCOUNT = "the account"
 
 
-def select(config: Config, asked: TableSelection, among: Among = Among.VAULT) -> list[str]:
+def select(config: Config, asked: TableSelection, among: Among = Among.VAULT, *, unknown_too: bool = False) -> list[str]:
     """Returns the selected tables, each once. Names keep their order; all others are in the order of their names.
 
-    Nothing given: all tables of the vault. Raises NotFound if a name or a group is unknown, or if nothing matches; UsageError if
-    the selection is none; Refused for a group where only signed objects are trusted.
+    Nothing given: all tables of the vault. `unknown_too`: where tags select, also a table whose tags cannot be read. That is for
+    what only captures or proves: one broken catalog must not end it for all, and fails in its own turn. Raises NotFound if a name
+    or a group is unknown, or if nothing matches; UsageError if the selection is none; Refused for a group where only signed objects
+    are trusted.
     """
     asked.check()
     if asked.names:
         return _known(config, asked.names, among)
     if asked.groups:
-        return list(dict.fromkeys(table for each in asked.groups for table in members(config, group_of(config, each), among)))
+        found = [members(config, group_of(config, each), among, unknown_too=unknown_too) for each in asked.groups]
+        return list(dict.fromkeys(itertools.chain.from_iterable(found)))
     if asked.match:
         return _matching(config, asked.match, among)
     if asked.tags:
-        return _tagged(config, tags_of(asked.tags), among)
+        return _tagged(config, tags_of(asked.tags), among, unknown_too=unknown_too)
     found = table_folders.folders(config.store)
     if asked.every and not found:
         raise NotFound(f"the vault {config.url} holds no table", hint="Run `backstream init TABLE` first.")
@@ -61,14 +65,15 @@ def group_of(config: Config, text: str) -> Group:
     return groups.load(config.store, name, second)
 
 
-def members(config: Config, group: Group, among: Among = Among.VAULT) -> list[str]:
+def members(config: Config, group: Group, among: Among = Among.VAULT, *, unknown_too: bool = False) -> list[str]:
     """Returns the tables of a group. Raises NotFound if the vault does not know one of them, or if no table has its tags.
 
-    `among`: the tables whose tags are looked at, so that `init` finds those that the vault does not know yet.
+    `among`: the tables whose tags are looked at, so that `init` finds those that the vault does not know yet. `unknown_too`: see
+    `select`.
     """
     if group.tables:
         return _known(config, group.tables, Among.VAULT, of=f" of the group {group.name!r}")
-    return _tagged(config, dict(group.tags), among)
+    return _tagged(config, dict(group.tags), among, unknown_too=unknown_too)
 
 
 def tags_of(words: Iterable[str]) -> dict[str, str]:
@@ -117,9 +122,17 @@ def _matching(config: Config, patterns: Iterable[str], among: Among) -> list[str
     return found
 
 
-def _tagged(config: Config, wanted: Mapping[str, str], among: Among) -> list[str]:
+def _tagged(config: Config, wanted: Mapping[str, str], among: Among, *, unknown_too: bool) -> list[str]:
+    def carries(name: str) -> bool:
+        try:
+            return wanted.items() <= _tags(config, name, among).items()
+        except UnknownTags:
+            if unknown_too:
+                return True
+            raise
+
     universe = _universe(config, among)
-    found = [name for name in universe if wanted.items() <= _tags(config, name, among).items()]
+    found = list(filter(carries, universe))
     if not found:
         said = ", ".join(f"{key}={value}" for key, value in wanted.items())
         seen = " as the vault has last seen its tags" if among is Among.VAULT else ""
@@ -141,7 +154,7 @@ def _tags(config: Config, name: str, among: Among) -> Mapping[str, str]:
     try:
         return catalogs.settings_of(catalogs.load(config.store, name)).tags
     except BackstreamError as error:
-        raise NotFound(
+        raise UnknownTags(
             f"the tags of {name} are not known: {error.message}", hint="Name the tables, or mend this one first."
         ) from error
 

@@ -37,7 +37,7 @@ def witness(
     if tables.single is not None:
         report = held.table(tables.single).witness(budget=budget, stop=stop, notice=notice)
         return _show(report, json=json, stopped=stop.is_set())
-    found = held.witness(held.select(tables), budget=budget, stop=stop, notice=notice)
+    found = held.witness(held.select(tables, unknown_too=True), budget=budget, stop=stop, notice=notice)
     with as_array() if json else nullcontext():
         return max(_show_one(table, each, json=json, stopped=stop.is_set()) for table, each in found.items())
 

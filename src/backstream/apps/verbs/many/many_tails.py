@@ -36,5 +36,5 @@ def tail(
             share=share,
         )
 
-    tails = ManyTails(partial(select, config, asked), run, config.clock, stop, notice)
+    tails = ManyTails(partial(select, config, asked, unknown_too=True), run, config.clock, stop, notice)
     return tails.run(until_caught_up=until_caught_up)
