@@ -41,8 +41,8 @@ def select(config: Config, asked: TableSelection, among: Among = Among.VAULT, *,
     if asked.names:
         return _known(config, asked.names, among)
     if asked.groups:
-        found = [members(config, group_of(config, each), among, unknown_too=unknown_too) for each in asked.groups]
-        return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+        of_each = (members(config, group_of(config, each), among, unknown_too=unknown_too) for each in asked.groups)
+        return list(dict.fromkeys(itertools.chain.from_iterable(of_each)))
     if asked.match:
         return _matching(config, asked.match, among)
     if asked.tags:
