@@ -99,7 +99,7 @@ class NothingMatches(NotFound):
 
 
 class UnknownTags(NotFound):
-    """What a table is tagged cannot be told: its catalog is not readable."""
+    """A table's tags are unknown, because its catalog is not readable."""
 
 
 class CatalogLost(NotFound):

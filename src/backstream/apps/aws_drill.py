@@ -1,7 +1,7 @@
 """A scheduled drill's Lambda handler: `backstream.apps.aws_drill.handler`, configured by `BACKSTREAM_VAULT`.
 
 The event names the table and the objectives: `{"table": "flights", "rpo": "30m", "rto": "2h"}`. Several come as `{"tables":
-[...], "due": "24h"}`, those of a group as `{"group": "shop", "due": "24h"}`. It drills the tables whose last drill is longer ago,
+[...], "due": "24h"}`, a group's tables as `{"group": "shop", "due": "24h"}`. It drills the tables whose last drill is longer ago,
 the oldest first, until its time is up. The next run continues. A fault in one does not stop the others.
 
 The figures go to CloudWatch as lines in its embedded metric format, the record to the vault. An invocation whose drill has not

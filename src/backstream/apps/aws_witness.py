@@ -1,7 +1,7 @@
 """A scheduled witness's Lambda handler: `backstream.apps.aws_witness.handler`, configured by `BACKSTREAM_VAULT`.
 
-The event names the table: `{"table": "flights"}`, or several: `{"tables": ["flights", "orders"]}`, or a group of the vault, whose
-tables are those of the moment: `{"group": "shop"}`. Several are witnessed side by side, each with its share of the time, and a
+The event names the table: `{"table": "flights"}`, or several: `{"tables": ["flights", "orders"]}`, or a group of the vault, which
+is looked up at each run: `{"group": "shop"}`. Several are witnessed side by side, each with its share of the time, and a
 fault in one does not stop the others. The figures go to CloudWatch as lines in the embedded metric format. An invocation fails if
 nothing new is proven of a table, once all have had their turn. A run without remaining time says so, and the next one continues
 from there.

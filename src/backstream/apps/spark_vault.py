@@ -13,7 +13,7 @@ from backstream.engine.spark.engine import SparkEngine
 from backstream.ports import Clock, Engine, Files, Table
 from backstream.vault.table_vault import TableVault
 
-# What a driver tells its executors of its environment: where things are, and how to speak to them. No key, token or profile.
+# The parts of its environment that a driver tells its executors: where things are, and how to speak to them. No key or profile.
 SETTINGS = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",

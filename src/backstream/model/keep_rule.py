@@ -1,6 +1,6 @@
 """The rule of a retention: the period in which every second is kept, and the periods in which single states are kept.
 
-Days and months are those of UTC. The state of a day is the state at the end of its last second.
+Days and months are in UTC. The state of a day is the state at the end of its last second.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class KeepRule(msgspec.Struct, frozen=True):
         return self.beginning_of_day(second) - 1
 
     def staying(self, kept: Collection[int], now: int) -> list[int]:
-        """Returns those of the kept seconds that stay kept: the last ones of their days and months, while these periods last."""
+        """Returns the kept seconds that stay kept: the last ones of their days and months, while these periods last."""
         last_of_day = {self.end_of_day(each): each for each in sorted(kept)}
         last_of_month = {self.end_of_month(each): each for each in sorted(kept)}
         days = [each for each in last_of_day.values() if self.daily is not None and each >= now - self.daily]

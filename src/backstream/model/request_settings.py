@@ -1,4 +1,4 @@
-"""What a bucket's policy may demand of each request to it: encryption, who pays, storage classes.
+"""The demands that a bucket's policy may make of each request to it: encryption, who pays, storage classes.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 """

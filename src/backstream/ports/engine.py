@@ -92,7 +92,7 @@ class Gathered(Protocol):
 
     @property
     def told(self) -> Sequence[bytes]:
-        """What came of each order, in the orders' order."""
+        """The result of each order, in the orders' order."""
 
     def each(self, work: BucketWork[Any], beside: TableState | None = None) -> Iterator[bytes]:
         """Return the results of work on every bucket, in the order of their numbers.

@@ -99,7 +99,7 @@ class RetryingStore:
         store = self._store
         if not isinstance(store, ManyWrites):
             raise TypeError(f"{store!r} writes one object at a time")  # whoever asks has looked at `writes_many`
-        return store.put_each(wanted)  # who writes many at a time goes on with the others: see `ports.ManyWrites`
+        return store.put_each(wanted)  # who writes many at a time continues with the others: see `ports.ManyWrites`
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         return self._patiently(lambda: self._store.get_range(name, start, length))

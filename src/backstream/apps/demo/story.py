@@ -70,8 +70,8 @@ def tell(*, stay: bool = False) -> None:
 def _introduce(narration: Narration, url: str) -> None:
     narration.title("Backstream: a bad deploy, undone")
     narration.say(
-        "8 February 2013, a blizzard reaches New York: 930 flights, 472 of them cancelled. That day is played into a DynamoDB "
-        "table, a bad deploy ruins the table, and Backstream brings every row back to the second before. It takes about a minute."
+        "8 February 2013, a blizzard reaches New York: 930 flights, 472 of them cancelled. The demo plays that day into a DynamoDB "
+        "table. A bad deploy ruins the table, and Backstream brings every row back to the second before. It takes about a minute."
     )
     narration.say(f"All of it happens on this machine: the DynamoDB and the S3 are ministack, at {url}. AWS is not touched.")
 

@@ -81,7 +81,7 @@ class Capturing:
         objects there; `actor_attribute`: the path of the attribute in which items name their last writer, or `none`; `sign`: sign
         the vault's own objects from now on, with `kms:ARN` or `ed25519:FILE`; `requests`: what the bucket's policy demands of
         requests; `forget_encryption`: none is asked for any more; `expected_bucket_owner`: the account of the bucket; `keep`: the
-        history that `retain` keeps (`400d`, or seconds), or `none`; `keep_daily`, `keep_monthly`: the longer periods of which it
+        history that `retain` keeps (`400d`, or seconds), or `none`; `keep_daily`, `keep_monthly`: the longer periods in which it
         keeps the ends of days and months.
         """
         config, asked = self._config, requests or request_settings.USUAL

@@ -20,7 +20,7 @@ class Selected:
     """A window of changes and a selection of them, read when it is iterated: a `ChangeRecord` for each change, oldest first.
 
     Making it checks that the vault knows the window. `certainty`: the vault's certainty about it; `warnings`: unreadable objects,
-    if `allow_gap` was given, complete once everything was taken. It is an iterator, too: after `next` a `for` goes on with the
+    if `allow_gap` was given, complete once everything was taken. It is an iterator, too: after `next` a `for` yields the
     rest.
     """
 

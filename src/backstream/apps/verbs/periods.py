@@ -21,7 +21,7 @@ def period_of(period: Period) -> int | None:
 
 
 def kept_seconds(config: Config, period: Period) -> int | None:
-    """Returns the same of the period of which all history is kept. Raises Refused if it is shorter than the bucket's lock."""
+    """Returns the same for the period whose whole history is kept. Raises Refused if it is shorter than the bucket's lock."""
     seconds = period_of(period)
     return checked_period(config, seconds) if seconds else seconds
 

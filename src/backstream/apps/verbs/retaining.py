@@ -32,7 +32,7 @@ class Retaining:
     ) -> Retention:
         """Keeps the history of the last `keep` (`400d`, or seconds), and removes for good what only older moments need.
 
-        `keep_daily`, `keep_monthly`: the longer periods of which the ends of days and months stay restorable; `none` for none.
+        `keep_daily`, `keep_monthly`: the longer periods in which the ends of days and months stay restorable; `none` for none.
         None: what `init` has recorded, or UsageError; Refused if that is less than `BACKSTREAM_KEEP_AT_LEAST`. Every moment since
         stays restorable. Safe beside all other work; an interrupted run is completed by the next. A locked version stays until a
         later run; a history shorter than the bucket's lock raises Refused. `dry_run`: only report what would be removed, and its

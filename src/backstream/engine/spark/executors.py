@@ -47,7 +47,7 @@ class OrderTask(msgspec.Struct, frozen=True):
 
 
 class GatherTask(msgspec.Struct, frozen=True):
-    """Reads orders into buckets. What came of each order goes into the bucket after the last one. `read`: counts the orders."""
+    """Reads orders into buckets. The results of all orders go into the bucket after the last one. `read`: counts the orders."""
 
     opener: Opener
     work: GatherWork[TableVault]

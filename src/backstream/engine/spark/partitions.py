@@ -88,7 +88,7 @@ class SparkPartitions:
 
     @property
     def shuffled(self) -> Any:
-        """What was read, in its buckets and one more, where it lies; None if nothing was read."""
+        """The lines that were read, in their buckets and one more, where they lie; None if nothing was read."""
         return self._shuffled[0] if self._shuffled else None
 
     def partition(self, number: int, floor: int, at: int) -> StatePartition:

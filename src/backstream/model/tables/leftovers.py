@@ -1,4 +1,4 @@
-"""What a table's description holds and no creation or step sets: replicas, vector indexes, and members that AWS adds one day. Pure.
+"""Members of a table's description that no creation or step sets: replicas, vector indexes, and any that AWS adds one day. Pure.
 
 Each becomes a line for people. Nothing in a description is passed over in silence.
 """

@@ -76,7 +76,7 @@ class LiveForgetting(Forgetting):
         try:
             self._vault = self._vault.anew()
         except (NotFound, Damaged):
-            return  # capture outlives its catalog, and goes on with what it knows
+            return  # capture outlives its catalog, and continues by what it knows
         before, self._forgotten = self._forgotten, self._vault.forgotten
         if before is not self._forgotten:
             self._notice(f"items of {self._vault.catalog.table} were erased for good: their changes are discarded from now on")

@@ -1,4 +1,4 @@
-"""Chooses changes, with their images, among those of a window."""
+"""Chooses changes, with their images, among a window's changes."""
 
 from __future__ import annotations
 

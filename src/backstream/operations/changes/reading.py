@@ -160,7 +160,7 @@ class WindowLog:
 
 
 def within(vault: TableVault, found: Sequence[Entry], span: ChangeWindow, keys: frozenset[bytes] | None) -> Sequence[Entry]:
-    """Returns those of a window. `keys`: only these items, None for all."""
+    """Returns the entries of a window. `keys`: only these items, None for all."""
     begin, end = span.micros
     inside = [each for each in found if begin <= each.micros < end]
     return inside if keys is None else [each for each in inside if vault.key(each) in keys]

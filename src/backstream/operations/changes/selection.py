@@ -232,8 +232,8 @@ def events_of(events: Collection[str]) -> list[str]:
 def keys_in(path: Path, schema: KeySchema, table: str) -> list[bytes]:
     """Returns the canonical keys in a file, one per line: a key as on the command line, or a line of `changes --ndjson`.
 
-    Lines of `changes` of several tables name their table: those of others are passed over. Raises UsageError for other lines, and
-    NothingMatches if all are of others.
+    Lines of `changes` of several tables name their table: lines of other tables are passed over. Raises UsageError for other lines,
+    and NothingMatches if all are of others.
     """
     found: list[bytes] = []
     others = 0

@@ -42,7 +42,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class WindowRead(msgspec.Struct, frozen=True, array_like=True):
-    """What came of an order. `unread`: what cannot be read, and why."""
+    """The result of an order. `unread`: what cannot be read, and why."""
 
     runs: list[Run]
     links: list[Link]
@@ -85,7 +85,7 @@ class GatherChanges(msgspec.Struct, frozen=True):
 
 
 class BucketCount(msgspec.Struct, frozen=True, array_like=True):
-    """What was counted in a bucket. `gone`: the first images that cannot be read, each with the place of its change."""
+    """The counts of a bucket. `gone`: the first images that cannot be read, each with the place of its change."""
 
     tallies: Tallies
     undecided: int

@@ -85,7 +85,7 @@ class Tallies(msgspec.Struct, frozen=True):
 
 
 class Counting(msgspec.Struct, frozen=True):
-    """How changes are counted. `step`: seconds; `tenant_attribute`: None if the table is not split by tenant."""
+    """The way in which changes are counted. `step`: seconds; `tenant_attribute`: None if the table is not split by tenant."""
 
     step: int
     tenant_attribute: str | None

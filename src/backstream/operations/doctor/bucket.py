@@ -51,7 +51,7 @@ def _names(place: VaultPlace) -> list[Check]:
 
 
 def _private(place: VaultPlace) -> list[Check]:
-    """Checks that no other user reads the items. What this version writes is private; older ones left it to the umask."""
+    """Checks that no other user reads the items. This version writes private files; older ones left it to the umask."""
     found = [] if place.exposed is None else list(place.exposed())
     if not found:
         return []

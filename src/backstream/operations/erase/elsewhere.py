@@ -1,7 +1,7 @@
 """Finds selected items that no line tells of any more: in snapshots and records of the vault, and as row objects alone.
 
-`retain` removes the lines of an item that was deleted long ago, and a snapshot still holds it. A gap may name an item of which
-nothing ever arrived. A crash, or a lock, may leave a row object that no line names.
+`retain` removes the lines of an item that was deleted long ago, and a snapshot still holds it. A gap may name an item whose
+changes never arrived. A crash, or a lock, may leave a row object that no line names.
 """
 
 from __future__ import annotations

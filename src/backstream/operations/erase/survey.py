@@ -40,7 +40,7 @@ def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread:
 
 
 def _with_rows(vault: TableVault, keys: Collection[bytes]) -> list[bytes]:
-    """Returns those of the keys that have row objects."""
+    """Returns the keys that have row objects."""
     if not keys or not row_objects(vault, {each: [] for each in keys}):
         return []
     return [each for each in keys if row_objects(vault, {each: []})]

@@ -26,7 +26,7 @@ FilesOpener = Callable[[], Files]  # opens the export's place anywhere; it can b
 
 
 class PartColumns(msgspec.Struct, frozen=True):
-    """What the first pass has found in a partition: how many items, their columns, and those that cannot be exported."""
+    """The findings of the first pass in a partition: how many items, their columns, and those that cannot be exported."""
 
     items: int
     schema: ColumnSchema

@@ -67,7 +67,7 @@ def result_of(prepared: PreparedRestore) -> Restored:
 class FoundRows(msgspec.Struct, frozen=True):
     """The result of a selection in a table. `nothing`: why it finds no row; None if it finds any.
 
-    `never_seen`: the requested keys of which there has never been a row; `is_whole`: False if something could not be read.
+    `never_seen`: the requested keys that never had a row; `is_whole`: False if something could not be read.
     """
 
     nothing: NothingMatches | None

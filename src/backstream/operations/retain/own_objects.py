@@ -65,7 +65,7 @@ def compacted(vault: TableVault, generation: Generation, horizon: int) -> Iterat
             yield whole(rows)
         if set_id is None or set_id in alive or int(set_id.partition("-")[0]) > generation.number:
             continue
-        # What a set stood for explains who hid its segments, for as long as one of them may be there.
+        # The sources of a set explain who hid its segments, as long as one of them may be there.
         if name != vault.compacted.sources_name(set_id) or _is_old(rows, horizon):
             yield whole(rows)
 

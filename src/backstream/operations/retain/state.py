@@ -3,8 +3,8 @@
 Its lines are the very entries that give each item's state, so the order of changes stays what it was. In the rows layout they name
 the row versions that hold the images, which therefore stay.
 
-An erasure may run at the same time. What it takes out is left out here, and a state from before it began is removed: it would
-bring the subject back.
+An erasure may run at the same time. Items that it takes out are left out here, and a state from before it began is removed: it
+would bring the subject back.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ FOLDER = f"{SYSTEM_FOLDER}/~server/"  # no table can have that name
 RECORD = f"{FOLDER}proven.json"
 FORMAT = 1
 _NO_TAG = f'"{"0" * 32}"'
-_LOOKED_AT = 10  # versions of the tried object: those of this trial are the newest
+_LOOKED_AT = 10  # versions of the tried object: this trial's are the newest
 # As much as a row version carries, and more: S3 takes 2,048 bytes of names and values.
 _SAID: Mapping[str, str] = {"backstream-tried": "MiXed.Case-42 " + "aZ" * 450, "event-name": "REMOVE", "x": "="}
 

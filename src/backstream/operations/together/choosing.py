@@ -33,7 +33,7 @@ ALL_ROWS = RowFilters()
 def left_out(prepared: Mapping[str, PreparedRestore]) -> dict[str, NothingMatches]:
     """Returns the tables that have none of the selected rows. Raises NothingMatches if no table has any.
 
-    A key of which no table has ever held a row is an error, too. A table of which something could not be read is not left out.
+    A key that no table has ever held is an error, too. A table that could not be read as a whole is not left out.
     """
     found = {table: each.look() for table, each in prepared.items()}
     nothing = {table: each.nothing for table, each in found.items() if each.nothing is not None}

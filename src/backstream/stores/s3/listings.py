@@ -46,9 +46,9 @@ def read(page: bytes) -> Document:
 
 
 # --- rows that are alike ----------------------------------------------------------------------------------------------------------
-# Nearly all of a page is rows of the same elements in the same order. One row tells the pattern of the others. What is around them,
-# and the last of them, is still read by expat. Whatever is out of the ordinary (attributes, comments, references, other bytes than
-# ASCII, a page that is cut) makes expat read the whole page.
+# Nearly all of a page is rows of the same elements in the same order. One row tells the pattern of the others. The parts around
+# them, and the last of them, are still read by expat. Anything out of the ordinary (attributes, comments, references, other bytes
+# than ASCII, a page that is cut) makes expat read the whole page.
 
 _NEEDED = frozenset(("Key", "VersionId", "IsLatest", "LastModified", "Size"))
 _UNUSUAL = bytes({*range(0x20)} - {0x09, 0x0A})

@@ -1,1 +1,1 @@
-"""What erasures leave behind: their records, the ids of base backups written anew, and the items whose changes are discarded."""
+"""The traces of erasures: their records, the ids of base backups written anew, and the items whose changes are discarded."""

@@ -26,7 +26,7 @@ from backstream.model.values import object_limits
 from backstream.vault import decompression
 from backstream.vault.decompression import UNREADABLE
 
-FORMAT = "2"  # in the metadata of objects with lines: since 2 they carry digests; those of 1 do not, and stay readable
+FORMAT = "2"  # in the metadata of objects with lines: since 2 they carry digests; objects of 1 do not, and stay readable
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
 NO_STREAM = "-"  # in the name of a segment of scanned images

@@ -41,7 +41,7 @@ from backstream.vault.rows.row_versions import (
 
 REMEMBERED_NAMES = 100_000
 LATE_NAMES = 200
-NEW_SECONDS = 900  # for so long after it was made an INSERT is taken to be the newest change of its item
+NEW_SECONDS = 900  # after it was made, in which an INSERT is taken to be the newest change of its item
 
 
 class RowStore:

@@ -217,7 +217,7 @@ def _rule(rule: RuleShown) -> str:
 
 def _erased(one: ErasureShown) -> str:
     future = ", later changes are discarded" if one.forgets else ""
-    left = "" if one.finished else "; NOT FINISHED: the same command goes on with it"
+    left = "" if one.finished else "; NOT FINISHED: the same command finishes it"
     return f"{one.at}: {counted(one.items, 'item')}, {one.reason!r}, {one.id}{future}{left}"
 
 

@@ -58,7 +58,7 @@ def retain(
         _show(report)
     if report.left:
         raise PartlyDone(
-            f"{counted(len(report.left), 'object')} cannot be read, and stay: nobody can tell of which time they are",
+            f"{counted(len(report.left), 'object')} cannot be read, and stay: nobody can tell their time",
             hint=f"`backstream check {report.table}` names all that is damaged. Bring it back, then run the same command again.",
         )
 

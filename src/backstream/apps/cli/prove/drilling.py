@@ -138,7 +138,7 @@ def _show(found: Drill, *, json: bool) -> None:
         [
             ("drill", "PASSED" if found.passed else "FAILED"),
             ("table", f"{found.table} at {found.at}"),
-            ("rows", f"{found.rows:,}, of which {found.matched:,} came back as they were"),
+            ("rows", f"{found.rows:,}, and {found.matched:,} of them came back as they were"),
             ("differences", f"{found.differences:,}"),
             ("unreadable", f"{counted(found.failed, 'object')}"),
             ("live table", _live(found)),

@@ -124,7 +124,7 @@ class Together:
     ) -> RestoredTogether:
         """Continues a restore of several tables, by its file. Tables that are done stay as they are.
 
-        What the restore was allowed when it began stays allowed; `accept_settings` and the options about each table, such as
+        The options with which the restore began still count; `accept_settings` and the options about each table, such as
         `expect_deletes`, allow more. For the options see `TableBackup.restore`.
         """
         fields = as_fields(options)

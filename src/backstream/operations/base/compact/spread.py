@@ -48,7 +48,7 @@ class PlacedRank(msgspec.Struct, frozen=True, order=True, array_like=True, gc=Fa
 
 
 class SmallTaken(msgspec.Struct, frozen=True, array_like=True):
-    """What an executor has taken from a small object, or `why` it could not.
+    """The lines that an executor has taken from a small object, or `why` it could not.
 
     `held`: of the changes that were once recorded as missing, those in it.
     """

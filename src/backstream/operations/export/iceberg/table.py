@@ -157,7 +157,7 @@ class IcebergTable:
         return count
 
     def replace(self, batches: Iterable[pa.RecordBatch], columns: ColumnSchema, at: int, most: int) -> int:
-        """Replaces all rows by those of a state, in one commit. Returns the number of data files. Raises ConditionNotMet."""
+        """Replaces all rows by a state's rows, in one commit. Returns the number of data files. Raises ConditionNotMet."""
         self.open()
         written, count = write_id(at), 0
         with _Commit(self, written), self.table.transaction() as under_way:

@@ -42,7 +42,7 @@ def sound_lines(vault: TableVault, claim: SegmentHeader, body: bytes) -> Lines:
 
 
 class ObjectRead(msgspec.Struct, frozen=True, array_like=True):
-    """What an executor has read of an object: its run or its link, and its lines, or `why` it has none.
+    """The parts of an object that an executor has read: its run or its link, and its lines, or `why` it has none.
 
     `is_missing`: True if that is because the object is not there.
     """

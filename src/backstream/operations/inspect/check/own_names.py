@@ -24,7 +24,7 @@ _NAMES = re.compile(
 
 
 def is_own(vault: TableVault, name: str) -> bool:
-    """True for a name that Backstream gives to an object beside the log. Whoever reads the log judges the names there."""
+    """True for a name that Backstream gives to an object beside the log. Readers of the log judge the names there."""
     if "/base/" in name:
         return vault.bases.owns(name)
     return _NAMES.fullmatch(name.removeprefix(folder(vault.catalog.table))) is not None

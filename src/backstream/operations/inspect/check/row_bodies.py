@@ -70,7 +70,7 @@ class RowBodies:
 
 
 class RowsRead(msgspec.Struct, frozen=True):
-    """What an executor has found in some rows. `read`: how many versions it has read."""
+    """The findings of an executor in some rows. `read`: how many versions it has read."""
 
     read: int
     findings: list[Finding]
