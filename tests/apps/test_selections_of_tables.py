@@ -17,7 +17,7 @@ from backstream.stores.directory import DirectoryStore
 from backstream.vault import groups
 from kit.feed import Feed
 from kit.images import image
-from kit.scene import Scene
+from kit.scene import Scene, next_second
 from kit.signing import key_files
 
 FOUR = ("shop-orders", "shop-ledger", "shop-stock", "users")
@@ -52,6 +52,37 @@ def test_tables_are_selected_in_every_way(shop: tuple[Scene, list[str]], table_n
     assert compacted("--group", "shop") == [orders, ledger]
     assert scene.call("compact", orders, "--json").json()["table"] == orders  # of one named table: the report itself, as ever
     assert "--- " in scene.call("compact", "--group", "shop").out
+
+
+def test_every_command_takes_a_group_and_prints_one_document(shop: tuple[Scene, list[str]]) -> None:
+    scene, (orders, ledger, *_) = shop
+    assert scene.call("group", "two", ledger, orders).code == 0
+    began, changed = str(int(time.time()) - 600), [ledger, orders]
+    for name in changed:
+        scene.live(name).write([Put(image("row", 2))])
+    for words in (["init"], ["backfill"], ["tail", "--until-caught-up"], ["witness"], ["verify"], ["check"], ["compact"]):
+        ran = scene.call(*words, "--group", "two", "--json")
+        told = [each["catalog"] if words == ["init"] else each for each in ran.json()]
+        assert (words, ran.code, [each["table"] for each in told]) == (words, 0, changed), ran.err
+    then = next_second()
+    assert scene.call("witness", "--group", "two").code == 0
+    at = ["--at", str(then)]
+    for words, code in (
+        (["status"], 0),
+        (["snapshot", *at, "--to", "./out"], 0),
+        (["drill", *at, "--patience", "0"], 0),
+        (["restore", *at, "--suffix=-new", "--dry-run"], 0),
+        (["changes", "--from", began, "--allow-gap"], 0),
+        (["revert", "--from", str(then - 1), "--to", str(then), "--allow-gap", "--dry-run"], 0),
+    ):
+        ran = scene.call(*words, "--group", "two", "--json")
+        found = ran.json()
+        tables = {each["table"] for each in (found if isinstance(found, list) else found["tables"])}
+        assert (words, ran.code, tables) == (words, code, set(changed)), ran.err
+    ran = scene.call("doctor", "--group", "two", "--json")
+    assert {orders, ledger} <= {each["of"] for each in ran.json()["checks"]}, ran.err
+    ran = scene.call("template", "cloudformation", "--group", "two", "--json")
+    assert (ran.code, [f"stream of {each}:" in ran.out for each in changed]) == (0, [True, True])
 
 
 def test_a_group_can_be_read_as_it_was(shop: tuple[Scene, list[str]]) -> None:
