@@ -15,6 +15,7 @@ LONG_SENTENCE = "It " + "goes and " * 15 + "stops."
     ("text", "rule"),
     [
         ("What a moment builds on is the last start.", "What, Whether, Of ... as subject"),
+        ("**What is written once counts.**", "What, Whether, Of ... as subject"),
         ("Of a set the first version counts.", "What, Whether, Of ... as subject"),
         ("The end is that of the window.", "that of"),
         ("An interrupted one is gone on with.", "gone on with"),

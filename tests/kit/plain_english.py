@@ -23,7 +23,7 @@ _DEMONSTRATIVE = (
 PATTERNS = {
     # As a subject. A question may begin so, and so may "That is why ...".
     "What, Whether, Of ... as subject": re.compile(
-        rf"^(?:What|Whether|Of|Who|How (?!to\b)|That (?!{_DEMONSTRATIVE}))(?!.*\?$)", re.DOTALL
+        rf"^(?:What|Whether|Of|Who(?:|se|ever)\b|How (?!to\b)|That (?!{_DEMONSTRATIVE}))(?!.*\?$)", re.DOTALL
     ),
     "that of": re.compile(r"\b(?:that|those) of\b"),
     "gone on with": re.compile(r"\b(?:is|are|be) gone (?:on )?with\b|\bgo(?:es)? on with\b|\bgone on with\b"),
@@ -64,7 +64,7 @@ def broken(sentence: Sentence) -> list[str]:
     if sentence.text in PATTERNS or any(sentence.text.startswith(each) for each in EXCEPTIONS):
         return []  # a rule's own name, as in a table of counts
     patterns = PATTERNS | (DOCSTRING if sentence.kind == "docstring" else {})
-    found = [name for name, pattern in patterns.items() if pattern.search(sentence.text)]
+    found = [name for name, pattern in patterns.items() if pattern.search(sentence.text.lstrip("*"))]
     return [*found, LONG] if len(sentence.text.split()) > MOST_WORDS else found
 
 
