@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from backstream.apps.cli.main import call
 from backstream.apps.engines import EngineKind, choice_of
 from backstream.apps.spark_vault import settings_of
 from backstream.clock import SystemClock
@@ -151,3 +152,17 @@ def test_the_zip_of_the_package_is_the_same_every_time(tmp_path: Path) -> None:
     some, other = shipped.write(tmp_path / "a/backstream.zip"), shipped.write(tmp_path / "b.zip")
     assert some.read_bytes() == other.read_bytes()
     assert b"backstream/engine/spark/tasks.py" in some.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["changes", "flights", "--from", "1h ago"],
+        ["export", "flights", "--changes", "--from", "1h ago", "--to", "file:///tmp/none"],
+        ["export", "flights", "--at", "now", "--format", "iceberg", "--to", "file:///tmp/none"],
+    ],
+    ids=["a list", "changes", "iceberg"],
+)
+def test_what_a_cluster_does_not_do_is_said(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert call([*words, "--vault", "file:///nowhere", "--engine", "spark", "--master", "local[1]"]) == 2
+    assert "--engine spark" in capsys.readouterr().err

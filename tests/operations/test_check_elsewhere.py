@@ -9,7 +9,7 @@ import pytest
 
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.base.compact import compact
-from backstream.operations.inspect.check import CheckContext, Checked, FindingKind, check
+from backstream.operations.inspect.check import CheckContext, Checked, FindingKind, check, line_objects
 from backstream.vault.catalog import Layout
 from backstream.vault.table_vault import TableVault
 from kit.executors_here import beside
@@ -70,7 +70,8 @@ def checked(stage: Stage, vault: TableVault, percent: float) -> Checked:
 
 @pytest.mark.parametrize("compacted", [False, True], ids=["segments", "a set"])
 @pytest.mark.parametrize("layout", Layout)
-def test_executors_find_what_this_machine_finds(layout: Layout, *, compacted: bool) -> None:
+def test_executors_find_what_this_machine_finds(layout: Layout, monkeypatch: pytest.MonkeyPatch, *, compacted: bool) -> None:
+    monkeypatch.setattr(line_objects, "ORDER_OBJECTS", 2)
     stage = furnished(layout, compacted=compacted)
     there, executors = beside(stage.vault(), SMALL)
     assert told(checked(stage, there, 100)) == told(checked(stage, stage.vault(), 100))

@@ -8,18 +8,32 @@ import pytest
 from backstream.errors import BackstreamError, NothingMatches
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.base.compact import compact
-from backstream.operations.changes import ChangeCriteria, Changes, ChangesContext, ChangeSummary, ChangeWindow, items, summed_up
+from backstream.operations.changes import (
+    ChangeCriteria,
+    Changes,
+    ChangesContext,
+    ChangeSummary,
+    ChangeWindow,
+    items,
+    spread,
+    summed_up,
+)
 from backstream.vault.catalog import Layout
 from backstream.vault.table_vault import TableVault
 from kit.executors_here import beside
-from kit.lived import SMALL, key, live, lived
+from kit.lived import SMALL, all_changes, deliver, key, live, lived
 from kit.spoil import remove, spoil
 from kit.stage import Stage
 
 
-def furnished(layout: Layout) -> tuple[Stage, ChangeWindow]:
-    """Changes in a set and in segments, a base backup within the window, and a window that begins amid the changes."""
+def furnished(layout: Layout, *, twice: bool = False) -> tuple[Stage, ChangeWindow]:
+    """Changes in a set and in segments, a base backup within the window, and a window that begins amid the changes.
+
+    `twice`: each change has two lines.
+    """
     stage, seconds = lived(layout=layout)
+    if twice:
+        deliver(stage, all_changes(stage))
     compact(stage.vault(), stage.clock, memory=SMALL)
     vault = stage.vault()
     backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock))
@@ -49,7 +63,8 @@ ASKED = {
 @pytest.mark.parametrize("layout", Layout)
 def test_the_counts_are_the_same(layout: Layout, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(items, "FEW", few)
-    stage, span = furnished(layout)
+    monkeypatch.setattr(spread, "ORDER_OBJECTS", 2)
+    stage, span = furnished(layout, twice=True)
     there, executors = beside(stage.vault(), SMALL)
     for name, asked in ASKED.items():
         here = summed(stage, stage.vault(), span, asked)
