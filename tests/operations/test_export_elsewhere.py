@@ -37,8 +37,9 @@ def filled(layout: Layout) -> Stage:
     return made
 
 
-def exported(stage: Stage, folder: Path, options: ExportOptions = OPTIONS, *, spread: bool) -> Exported:
-    vault = TableVault.open(stage.store, stage.table.name, engines=lambda: PlainEngine(spread=spread))
+def exported(stage: Stage, folder: Path, options: ExportOptions = OPTIONS, *, spread: bool, lies_here: bool = False) -> Exported:
+    """Export from executors, or from here; `lies_here`: the state turns out to lie on this machine after all."""
+    vault = TableVault.open(stage.store, stage.table.name, engines=lambda: PlainEngine(spread=spread and not lies_here))
     around = RestoreContext(lambda _: stage.table, stage.clock, folder, memory=SMALL)
     opener = (lambda: FolderFiles(folder)) if spread else None
     return export_state(vault, int(stage.clock.now()) - 2, FolderFiles(folder), around, options, opener)
@@ -68,7 +69,10 @@ def test_rows_columns_and_manifest_are_the_same(layout: Layout, tmp_path: Path) 
     before = {file.name: file.read_bytes() for file in (tmp_path / "there").glob("*.parquet")}
     with pytest.raises(TargetNotEmpty):
         exported(stage, tmp_path / "there", spread=True)
-    (tmp_path / "again").mkdir()
+    for name in ("again", "in the end"):
+        (tmp_path / name).mkdir()
+    assert exported(stage, tmp_path / "in the end", spread=True, lies_here=True).rows == here.rows
+    assert contents(tmp_path / "in the end") == contents(tmp_path / "here")
     exported(stage, tmp_path / "again", spread=True)
     assert {file.name: file.read_bytes() for file in (tmp_path / "again").glob("*.parquet")} == before
 

@@ -119,7 +119,6 @@ class SpreadSpoolSink(SpoolSink):
 
     def work(self) -> PartitionWork[TableVault]:
         """Returns the first pass."""
-        self.files = []
         return FindColumns(self.schema)
 
     def took(self, result: bytes) -> tuple[int, Sequence[LeftItem]]:
@@ -133,6 +132,7 @@ class SpreadSpoolSink(SpoolSink):
 
     def further(self) -> PartitionWork[TableVault] | None:
         """Returns the second pass; None if something is damaged that may not be skipped."""
+        self.files = []
         if not (self._whole or self._skip_damaged):
             return None
         self._begin()
