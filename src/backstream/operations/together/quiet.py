@@ -42,14 +42,14 @@ class Quiet(msgspec.Struct, frozen=True):
         if self.at == self.asked:
             return ""
         why = [
-            *([f"in the second after it changed {', '.join(self.after)}"] if self.after else []),
-            *([f"what changed in the second after it is not proven yet of {', '.join(self.unproven)}"] if self.unproven else []),
+            *([f"{', '.join(self.after)} changed in the second after it"] if self.after else []),
+            *([f"changes of {', '.join(self.unproven)} in the second after it are not proven yet"] if self.unproven else []),
         ]
         only = self.changed and self.others
-        some = f"; in its own second changed {', '.join(self.changed)}, but not {', '.join(self.others)}" if only else ""
+        some = f"; {', '.join(self.changed)} changed in its own second, and {', '.join(self.others)} did not" if only else ""
         return (
             f"{moment.iso(self.asked)} is not quiet: {' and '.join(why)}{some}. A transaction may lie on both sides of it. "
-            f"The nearest quiet second is {moment.iso(self.at)}"
+            f"The latest quiet second before it is {moment.iso(self.at)}"
         )
 
 

@@ -52,7 +52,7 @@ def restore(
         Option("--map", metavar="FILE", help="Several tables: into new ones; lines of TABLE NEW, or JSON.", show_default=False),
     ] = None,
     settle: Annotated[
-        bool, Option("--settle", help="To the nearest quiet second, so that no transaction across tables is cut.")
+        bool, Option("--settle", help="To the latest quiet second up to --at, so that no transaction across tables is cut.")
     ] = False,
     on_failure: Annotated[
         OnFailure, Option(metavar="stop|go-on", help="Several tables: whether others begin after one has failed.")
