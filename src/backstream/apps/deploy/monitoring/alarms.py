@@ -137,7 +137,7 @@ def _lag() -> Resource:
 
 def _of_function() -> Iterator[Resource]:
     of_function = ("FunctionName", Of(functions.CAPTURE, "Ref"))
-    what = "Invocations fail as a whole, three times in a row: nothing is kept. Before `backstream init` this is so."
+    what = "Invocations fail as a whole, three times in a row: nothing is kept. This is expected before `backstream init`."
     yield summed("ErrorsAlarm", ("-errors",), what, LAMBDA, "Errors", of_function, periods=3)
     what = "The function is throttled: the account's or its own concurrency is used up, and changes wait."
     yield summed("ThrottlesAlarm", ("-throttles",), what, LAMBDA, "Throttles", of_function, periods=3)
@@ -193,7 +193,7 @@ def _of_witness(target: Target) -> Iterator[Resource]:
 
 
 def _witness_errors() -> Resource:
-    what = "The witness fails, three times in a row: nothing newer is proven. Before `backstream init` this is so."
+    what = "The witness fails, three times in a row: nothing newer is proven. This is expected before `backstream init`."
     function = ("FunctionName", Of(functions.WITNESS, "Ref"))
     return summed("WitnessErrorsAlarm", ("-witness-errors",), what, LAMBDA, "Errors", function, periods=3)
 
@@ -222,5 +222,5 @@ def _drill_errors() -> Resource:
 
 
 def _retain_errors() -> Resource:
-    what = "The retention of a table failed, or left something: history grows. Before `backstream init --keep` this is so."
+    what = "The retention of a table failed, or left something: history grows. This is expected before `backstream init --keep`."
     return summed("RetainErrorsAlarm", ("-retain-errors",), what, LAMBDA, "Errors", ("FunctionName", Of(functions.RETAIN, "Ref")))
