@@ -190,6 +190,16 @@ def test_a_table_more_and_one_less_touch_only_these_two(count: int, language: Te
         assert [name for name in shared if old["Resources"][name] != new["Resources"][name]] == []
 
 
+def test_beyond_the_border_every_mapping_stays_and_has_its_stream() -> None:
+    """A stack that grows past it keeps each table's mapping: CloudFormation replaces one whose stream is another."""
+    few, many = of(shop(MANY)), of(shop(MANY + 1))
+    before, after = (kinds(each, "AWS::Lambda::EventSourceMapping") for each in (few, many))
+    assert before.keys() <= after.keys()
+    for name, mapping in before.items():
+        stream = few["Parameters"][mapping["EventSourceArn"]["Ref"]]["Default"]
+        assert after[name] == {**mapping, "EventSourceArn": stream}
+
+
 def test_many_tables_need_their_streams(
     aws: Aws, table_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
