@@ -38,13 +38,18 @@ class BaseRewriter:
         bases = self._vault.bases
         complete = {each.id: each for each in (*bases.complete(), *bases.every_kept()) if each.kind.is_whole}
         self.new_bases = replaced(self._vault)
+        left: Damaged | None = None
         for base in sorted(set(bases.ids()) - set(self.new_bases)):
             try:
                 self._write_anew(base, complete.get(base))
             except MissingObject as error:
                 what = f"the base backup {base} is being removed by `retain`: {error.message}"
-                raise Damaged(what, hint="Run the same command again.") from error
-        self._note_in_catalog()
+                left = Damaged(what, hint="Run the same command again.")
+            except Damaged as error:
+                left = error
+        self._note_in_catalog()  # in any case: what was replaced is removed
+        if left is not None:
+            raise left
 
     def _write_anew(self, base: str, complete: Base | None) -> None:
         parts = self._vault.bases.parts(base)
@@ -105,10 +110,13 @@ class BaseRewriter:
 
 
 def replaced(vault: TableVault) -> dict[str, str]:
-    """Returns the base backups that were written anew, each with the one that replaces it, as far as parts of them are left."""
-    there = set(vault.bases.ids())
+    """Returns the base backups that were written anew, each with the one that replaces it: those of which parts are left, and those
+    that the catalog names.
+    """
+    catalog, there = vault.catalog, set(vault.bases.ids())
     planned = {each for each in there if vault.bases.plan(each) is not None}
     stems = {erased_bases.stem(each) for each in planned}
     known = (*vault.bases.complete(), *vault.bases.every_kept())
     complete = {each.id for each in known if erased_bases.stem(each.id) not in stems}
-    return erased_bases.replaced(there, planned | complete)
+    named = {each.base for each in (*catalog.kept_states, *([] if catalog.horizon is None else [catalog.horizon]))}
+    return erased_bases.replaced(there | named, planned | complete)

@@ -144,6 +144,7 @@ class _Erasing:
     def _do(self, subject: Subject) -> Erased:
         vault, around = self._open(), self._around
         removing, late, rows = Removing(vault.store, around.remover), 0, list[list[ObjectVersion]]()
+        found = sweeping.SubjectHits([], [])
         for _ in range(PASSES):
             self._rewrite_log(subject)
             vault = self._open()
@@ -158,8 +159,8 @@ class _Erasing:
                 self._unread(each.object, each.why)
             if not late:
                 break
-        for of_object in rows:
-            removing.remove(of_object)
+        for of_object in rows if not late else ():  # lines that are left name them
+            removing.remove([row for row in of_object if (row.name, row.version) not in found.later])
             for name in {row.name for row in of_object}:
                 removing.forget(name)
         if around.batches is not None:

@@ -62,6 +62,7 @@ class Search:
         self.schema = vault.catalog.key_schema
         self._folder = folder(vault.catalog.table)
         self._folders = row_folders(vault)
+        self.later: set[tuple[str, str]] = set()  # row versions that later lines of the subject name
 
     def look_into(self, row: ObjectVersion) -> Hit | None:
         """Returns what a version holds of the subject; None if nothing. Raises Damaged if nobody can tell."""
@@ -90,8 +91,11 @@ class Search:
         """Counts the subject's lines. Raises Damaged if these are not lines of the log."""
         found = 0
         for block in decompression.whole_lines(iter(_pieces(body))):
-            entries = [entry for entry, _ in states(block)]
-            found += sum(self._subject.has(self._vault.key(entry), entry) for entry in entries)
+            for entry, _ in states(block):
+                until = self._subject.until(self._vault.key(entry))
+                found += entry.seconds <= until
+                if NEVER < until < entry.seconds and entry.place is not None:
+                    self.later.add((entry.place.name, entry.place.version))
         return found
 
     def is_in(self, body: bytes, *, typed: bool = False) -> bool:

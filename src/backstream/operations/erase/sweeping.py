@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -28,12 +28,16 @@ STRUCTURE = "somebody has written an item into this record, which the vault need
 
 
 class SubjectHits(msgspec.Struct):
-    """The findings of a search of all versions. `versions`, `objects`: how many bodies were read, and how many names they have."""
+    """The findings of a search of all versions. `versions`, `objects`: how many bodies were read, and how many names they have.
+
+    `later`: names and versions of row objects that lines of a later time name: a base backup made since has found the item.
+    """
 
     hits: list[Hit]
     unread: list[NotErased]
     versions: int = 0
     objects: int = 0
+    later: Collection[tuple[str, str]] = ()
 
 
 def search(vault: TableVault, subject: Subject, memory: Memory, progress: Progress) -> SubjectHits:
@@ -54,7 +58,7 @@ def search(vault: TableVault, subject: Subject, memory: Memory, progress: Progre
             found.versions += 1
             names.add(row.name)
             found.hits += [] if hit is None else [hit]
-    found.objects = len(names)
+    found.objects, found.later = len(names), looking.later
     return found
 
 

@@ -39,7 +39,7 @@ def verify_erasure(vault: TableVault, erasure: str, around: EraseContext) -> Era
     old = {
         (row.name, row.version): FoundAgain(row.name, row.version, what)
         for row, what in hits
-        if ended is None or record.forgets or row.modified <= ended + 1
+        if ended is None or record.forgets or (row.modified <= ended + 1 and (row.name, row.version) not in found.later)
     }
     return ErasureVerified(
         table=vault.catalog.table,
