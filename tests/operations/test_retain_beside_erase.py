@@ -8,14 +8,19 @@ from typing import Any, cast
 import pytest
 
 from backstream.errors import HorizonMoved
+from backstream.model.values import wire
+from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.erase import EraseRequest, verify_erasure
 from backstream.operations.retain import RetainContext, Retention, retain
 from backstream.ports import ObjectStore, ObjectVersion, Removal, VersionLock
+from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
+from kit import images
 from kit.canary import found_in
 from kit.lived import SMALL, state, told
 from kit.stage import Stage
 from kit.watched import WatchedStore
-from operations.test_erase import no_findings, run, with_subject, without
+from operations.test_erase import SUBJECT, around, no_findings, run, with_subject, without
 
 CUT = 1  # the horizon is the second of this round
 
@@ -114,3 +119,56 @@ def test_a_retention_while_an_erasure_is_interrupted_writes_nothing_of_the_subje
 
 def interrupt() -> None:
     raise KeyboardInterrupt
+
+
+def test_an_erasure_beside_a_base_backup_that_is_being_made_keeps_the_horizon() -> None:
+    """It has to leave that one. The horizon's own was written anew, and the catalog once named the old one for ever."""
+    stage, seconds = with_subject(Layout.LOG)
+    before = told(stage, seconds)
+    retained(stage, seconds[CUT])
+    dying = cast("ObjectStore", WatchedStore(stage.store, before_write=Once("/base/complete/", interrupt)))
+    with pytest.raises(KeyboardInterrupt):
+        backfill(
+            stage.vault(dying),
+            scan_of(stage.vault(dying), stage.table, stage.clock, segments=1, max_units=None),
+            BackfillContext(stage.clock),
+        )
+    claimed = stage.vault().window(stage.clock.now()).ranges
+    assert claimed
+    assert ["last hour" in each.why for each in run(stage).left] == [True]
+    assert stage.vault().window(stage.clock.now()).ranges == claimed
+    assert state(stage.vault(), seconds[CUT]) == without(before.states)[seconds[CUT]]
+    stage.clock.sleep(4_000)
+    assert not run(stage).left
+    all_is_right(stage, seconds, before.states)
+
+
+def test_a_row_that_a_later_base_backup_names_stays() -> None:
+    """A lock has kept it, and the item still lives in the table: the base backup names the version that is there.
+
+    The erasure of another item finishes this one.
+    """
+    stage, _ = with_subject(Layout.ROWS)
+    assert isinstance(stage.store, MemoryStore)
+    canaries = set(found_in(stage.store))
+    rows = [each for each in stage.store.versions("flights/") if f"{each.name} {each.version}" in canaries]
+    stage.store.locks = {(each.name, each.version): VersionLock(stage.clock.now() + 3_600) for each in rows}
+    first = run(stage)
+    assert first.blocked
+    stage.clock.sleep(600)
+    base_backup(stage)
+    stage.clock.sleep(7_200)
+    stage.follow()
+    other = wire.key_of(images.SCHEMA, images.key("z", 1))
+    report = run(stage, request=EraseRequest(reason="asked for it", by="test", keys=(other,)))
+    assert (list(report.left), report.late, list(report.blocked)) == ([], 0, [])
+    assert not stage.vault().erasures.open()
+    no_findings(stage)
+    assert SUBJECT in state(stage.vault(), int(stage.clock.now()) - 60)
+    verified = verify_erasure(stage.vault(), first.id, around(stage))
+    assert (list(verified.found), verified.new > 0) == ([], True)
+
+
+def base_backup(stage: Stage, store: ObjectStore | None = None) -> None:
+    vault = stage.vault(store)
+    backfill(vault, scan_of(vault, stage.table, stage.clock, segments=1, max_units=None), BackfillContext(stage.clock))
