@@ -118,5 +118,5 @@ def replaced(vault: TableVault) -> dict[str, str]:
     stems = {erased_bases.stem(each) for each in planned}
     known = (*vault.bases.complete(), *vault.bases.every_kept())
     complete = {each.id for each in known if erased_bases.stem(each.id) not in stems}
-    named = {each.base for each in (*catalog.kept_states, *([] if catalog.horizon is None else [catalog.horizon]))}
+    named = {each.base for each in catalog.kept_states} | ({catalog.horizon.base} if catalog.horizon is not None else set())
     return erased_bases.replaced(there | named, planned | complete)
