@@ -18,13 +18,12 @@ from backstream.model.changes.entry import Entry
 from backstream.operations.base.compact import compact
 from backstream.operations.erase import discarded, files, forgetting, log_rewriter, sweeping
 from backstream.operations.erase.base_rewriter import BaseRewriter
-from backstream.operations.erase.reasons import check_reason
 from backstream.operations.erase.removing import Removing, blocked, until_all
 from backstream.operations.erase.report import Blocked, Erased, NotErased
 from backstream.operations.erase.request import EraseContext, EraseRequest
 from backstream.operations.erase.row_objects import row_folders, row_versions
 from backstream.operations.erase.subject import NEVER, Subject, lived
-from backstream.operations.erase.survey import entries_of, row_objects
+from backstream.operations.erase.survey import check_reason, entries_of, row_objects
 from backstream.ports import ObjectVersion
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog

@@ -1,22 +1,41 @@
-"""Finds the items that a request selects, all of their entries, and the names of their row objects."""
+"""Finds the items that a request selects, all of their entries, and the names of their row objects; and checks the reason.
+
+Lines do not tell of every item. `retain` removes the lines of one that was deleted long ago, and a snapshot still holds it. A gap
+may name an item of which nothing ever arrived. A crash, or a lock, may leave a row object that no line names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import msgspec
 
 from backstream.engine.local.memory import Memory
+from backstream.engine.local.prefetch import ahead
 from backstream.errors import Damaged, MissingObject, UsageError
 from backstream.model.changes.entry import Entry
 from backstream.model.tables import naming
 from backstream.model.tables.naming import KeyOrder, Naming
 from backstream.model.values import wire
 from backstream.model.values.key_arguments import parse_partition
-from backstream.operations.erase import elsewhere, line_objects
+from backstream.operations.erase import line_objects
 from backstream.operations.erase.request import EraseRequest
 from backstream.operations.erase.row_objects import row_folders
+from backstream.operations.erase.searching import LINES, Search, is_own_record, is_structure
+from backstream.operations.erase.subject import Subject
+from backstream.ports import ObjectVersion
 from backstream.vault import catalog as catalogs
+from backstream.vault.catalog import folder
+from backstream.vault.erasure.erasures import Erasure
 from backstream.vault.table_vault import TableVault
 
+SHORTEST = 3  # letters of a name in a reason: shorter ones are in many sentences
+READERS = 8
+IsWanted = Callable[[bytes], bool]
 OnUnread = Callable[[str, str], None]
 
 
@@ -34,7 +53,7 @@ def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread:
                 key = vault.key(entry)
                 if wanted(key):
                     found.setdefault(key, []).append(entry)
-    for key in elsewhere.keys_of(vault, request, wanted, memory):
+    for key in _keys_elsewhere(vault, request, wanted, memory):
         found.setdefault(key, [])
     return found | {key: [] for key in _with_rows(vault, [each for each in request.keys if each not in found])}
 
@@ -129,3 +148,55 @@ def row_objects(vault: TableVault, found: dict[bytes, list[Entry]]) -> set[str]:
 
 def _row_names(vault: TableVault) -> set[str]:
     return {each.name for folder in row_folders(vault) for each in vault.store.versions(folder)}
+
+
+def check_reason(vault: TableVault, request: EraseRequest, erasure: Erasure, keys: Collection[bytes]) -> None:
+    """Raises UsageError if the reason holds a key of the subject, or a text of one, or the tenant's name, as a word."""
+    named = next((each for each in _names(request, keys) if _is_word(each, request.reason)), None)
+    if named is not None or Search(vault, Subject([erasure])).is_within(request.reason):
+        what = "a key" if named is None else repr(named)
+        raise UsageError(
+            f"the reason names what is to be erased ({what}), and it stays in the record of the erasure",
+            hint="Give the number of the request instead. Nothing was changed.",
+        )
+
+
+def _names(request: EraseRequest, keys: Collection[bytes]) -> Iterator[str]:
+    yield from (each for each in (request.tenant, request.partition) if each is not None and len(each) >= SHORTEST)
+    for key in keys:
+        values = msgspec.json.decode(key, type=dict[str, dict[str, str]]).values()
+        yield from (text for each in values if len(text := each.get("S", "")) >= SHORTEST)
+
+
+def _is_word(text: str, sentence: str) -> bool:
+    return text in sentence and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", sentence) is not None
+
+
+def _keys_elsewhere(vault: TableVault, request: EraseRequest, is_wanted: IsWanted, memory: Memory) -> Iterator[bytes]:
+    """Yields the canonical keys of selected items in everything but lines, some of them several times.
+
+    An object that cannot be read is passed over here: the search of all versions names it.
+    """
+    search, own = Search(vault, Subject([])), folder(vault.catalog.table)
+    rows = (each for each in vault.store.versions(own) if not each.marker and _may_name(each.name.removeprefix(own)))
+    with ThreadPoolExecutor(READERS, thread_name_prefix="elsewhere") as pool:
+        for row, reading in ahead(pool, search.values_of, rows, memory.bodies, weight=lambda each: each.size):
+            with suppress(Damaged, MissingObject):
+                yield from _selected(vault, request, is_wanted, search, row, reading())
+
+
+def _selected(
+    vault: TableVault, request: EraseRequest, is_wanted: IsWanted, search: Search, row: ObjectVersion, values: list[Any]
+) -> Iterator[bytes]:
+    typed = is_own_record(row.name.removeprefix(folder(vault.catalog.table)))
+    tenant = None if request.tenant is None else naming.tenant_folder({"S": request.tenant})
+    for value in values:
+        for key, item in search.items_in(value, typed=typed):
+            of_item = item.get(vault.catalog.tenant_attribute or "")
+            if is_wanted(key) or (isinstance(of_item, dict) and naming.tenant_folder(of_item) == tenant):
+                yield key
+
+
+def _may_name(place: str) -> bool:
+    holds_lines = place.startswith(LINES) and not place.endswith((".json", ".json.zst"))
+    return not holds_lines and not is_structure(place)
