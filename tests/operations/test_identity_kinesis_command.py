@@ -176,7 +176,7 @@ def test_under_a_running_tail(told: Told, what: str, words: str) -> None:
     assert running.returncode == 1, err
     found = f"{'the table ' + told.scene.table + words.removeprefix('the table')}: nothing more is claimed of the one before"
     # It may ask just while there is neither, or while the table's changes go nowhere.
-    gone = f"Table: {told.scene.table} not found" if what == "table" else f"{told.arn} not found"
+    gone = f"{told.scene.table} not found" if what == "table" else f"{told.arn} not found"
     said = (found, f"{words}: nothing more is claimed", gone, "(a recorded gap): nothing more is claimed")
     assert any(each in err for each in said), err
     told.witness()
