@@ -60,7 +60,7 @@ class ExecutorsHere:
 
 
 class GatheredHere:
-    """See `ports.engine.Gathered`."""
+    """See `ports.engine.GatheredOrders`."""
 
     def __init__(
         self,

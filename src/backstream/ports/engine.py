@@ -83,11 +83,11 @@ class BucketWork(Protocol[VaultT_contra]):
     def __call__(self, vault: VaultT_contra, number: int, chunks: Iterator[bytes], beside: Mapping[bytes, Entry]) -> bytes:
         """Do it, and return what came of it.
 
-        `chunks`: of this bucket, in no order; none if nothing was gathered in it. `beside`: see `Gathered.each`.
+        `chunks`: of this bucket, in no order; none if nothing was gathered in it. `beside`: see `GatheredOrders.each`.
         """
 
 
-class Gathered(Protocol):
+class GatheredOrders(Protocol):
     """Orders that were read into buckets, which lie with the executors. Use it in a `with` block."""
 
     @property
@@ -122,7 +122,7 @@ class Executors(Protocol):
         orders: Iterable[Order],
         buckets: int,
         progress: Callable[[int], None] = lambda _: None,
-    ) -> Gathered:
+    ) -> GatheredOrders:
         """Return what work has gathered of all orders, one at least, in so many buckets.
 
         `progress` is told how many more orders were read.

@@ -51,10 +51,6 @@ class Drills:
         names = [listed.name for listed in below_markers.newest(self._store, self._prefix)]
         return [self._held(name) for name in itertools.islice(names, max(0, len(names) - most), None)]
 
-    def names(self) -> list[str]:
-        """Returns the names of all records, oldest first, hidden ones too."""
-        return [listed.name for listed in below_markers.newest(self._store, self._prefix) if listed.name.endswith(".json")]
-
     def check(self, name: str) -> None:
         """Raises Damaged if a record cannot be read."""
         held = self._held(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ParamSpec, Self, cast
 
 import msgspec
 
@@ -27,6 +27,7 @@ MOST_TOGETHER = 64  # orders of one job: their results are in the driver's memor
 BUCKETS_EACH = 4  # buckets of one job for each core, so that one that takes long holds up little
 
 Result = tuple[bytes, Failure | None]
+P = ParamSpec("P")
 _Told = tuple[int, bytes, Failure | None]  # an order's number, what came of it, and the error that ended it
 _told = msgspec.msgpack.Decoder(_Told)
 
@@ -40,10 +41,10 @@ class OrderTask(msgspec.Struct, frozen=True):
     def __call__(self, orders: Iterable[bytes]) -> Iterator[Result]:
         """Yields the results."""
         for each in orders:
-            try:
-                yield self.work(opened(self.opener), _unpacked(each)), None
-            except BackstreamError as error:
-                yield b"", failure(error)
+            yield _result(self._of, each)
+
+    def _of(self, order: bytes) -> bytes:
+        return self.work(opened(self.opener), _unpacked(order))
 
 
 class GatherTask(msgspec.Struct, frozen=True):
@@ -79,10 +80,10 @@ class BucketTask(msgspec.Struct, frozen=True):
 
     def __call__(self, number: int, coming: Iterable[Bucketed]) -> Iterator[Result]:
         """Yields one result."""
-        try:
-            yield self.work(opened(self.opener), number, (chunk for _, chunk in coming), {}), None
-        except BackstreamError as error:
-            yield b"", failure(error)
+        yield _result(self._of, number, (chunk for _, chunk in coming))
+
+    def _of(self, number: int, chunks: Iterator[bytes]) -> bytes:
+        return self.work(opened(self.opener), number, chunks, {})
 
 
 class BesideTask(msgspec.Struct, frozen=True):
@@ -98,10 +99,18 @@ class BesideTask(msgspec.Struct, frozen=True):
         for chunks, of_state in coming:
             with closing(Bucket(((number, each) for each in of_state), STATES)) as bucket:
                 folded = Folded(bucket.heads(), self.floor, self.at)
-                try:
-                    yield self.work(opened(self.opener), number, iter(chunks), Partition(folded, bucket.picked(folded))), None
-                except BackstreamError as error:
-                    yield b"", failure(error)
+                yield _result(self._of, number, iter(chunks), bucket, folded)
+
+    def _of(self, number: int, chunks: Iterator[bytes], bucket: Bucket, folded: Folded) -> bytes:
+        return self.work(opened(self.opener), number, chunks, Partition(folded, bucket.picked(folded)))
+
+
+def _result(work: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """Returns what came of the work, or its error as a value: a task that raises is tried four times, and ends the job."""
+    try:
+        return work(*args, **kwargs), None
+    except BackstreamError as error:
+        return b"", failure(error)
 
 
 def together(coming: Iterable[Bucketed]) -> Iterator[list[bytes]]:
@@ -128,10 +137,10 @@ class SparkExecutors:
 
     def each(self, vault: TableVault, work: OrderWork[TableVault], orders: Iterable[Order]) -> Iterator[bytes]:
         """See the port. The following orders are done while the caller takes what came of these."""
-        task, together = OrderTask(self._opener_of(vault), work), min(self._cluster.cores, MOST_TOGETHER)
+        task, most = OrderTask(self._opener_of(vault), work), min(self._cluster.cores, MOST_TOGETHER)
         with ThreadPoolExecutor(1, thread_name_prefix="spark") as pool:
             running: Future[list[Result]] | None = None
-            for some in batches(map(_packed, orders), together):
+            for some in batches(map(_packed, orders), most):
                 following = pool.submit(self._run, task, list(some))
                 if running is not None:
                     yield from _results(running.result())
@@ -165,7 +174,7 @@ class SparkExecutors:
 
 
 class SparkGathered:
-    """See `ports.engine.Gathered`."""
+    """See `ports.engine.GatheredOrders`."""
 
     def __init__(self, cluster: Cluster, opener: Opener, shuffled: Any, buckets: int, told: Sequence[bytes]) -> None:
         self._cluster = cluster

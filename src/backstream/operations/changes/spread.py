@@ -22,7 +22,7 @@ from backstream.operations.changes.run import Changes
 from backstream.operations.changes.seen import SeenChange, with_images
 from backstream.operations.changes.selection import ChangeCriteria, ChangeSelection
 from backstream.operations.changes.sorting import CHUNK, TimeSorter
-from backstream.operations.changes.summary import ChangeSummary, Counting, Tallies, merged, summary
+from backstream.operations.changes.summary import ChangeSummary, Tallies, TallySettings, merged, summary
 from backstream.operations.changes.window import ChangeWindow
 from backstream.operations.inspect import safety
 from backstream.operations.inspect.actors import Actors
@@ -107,7 +107,7 @@ class CountChanges(msgspec.Struct, frozen=True):
     """Counts the changes of a bucket's items. `looks_back`: see `items.looks_back`; then `beside` has the states before them."""
 
     asked: ChangeCriteria
-    how: Counting
+    how: TallySettings
     looks_back: bool
 
     def __call__(self, vault: TableVault, number: int, chunks: Iterator[bytes], beside: Mapping[bytes, Entry]) -> bytes:  # noqa: ARG002
@@ -172,7 +172,7 @@ class _Counted:
     def __init__(self, changes: Changes, executors: Executors, tenant_attribute: str | None) -> None:
         self._changes = changes
         self._executors = executors
-        self._how = Counting.of(changes.span, tenant_attribute)
+        self._how = TallySettings.of(changes.span, tenant_attribute)
         self._gone: list[tuple[Place, str]] = []
 
     def tallies(self) -> Tallies:

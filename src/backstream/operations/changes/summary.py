@@ -84,14 +84,14 @@ class Tallies(msgspec.Struct, frozen=True):
     busiest: list[tuple[bytes, int]]
 
 
-class Counting(msgspec.Struct, frozen=True):
+class TallySettings(msgspec.Struct, frozen=True):
     """The way in which changes are counted. `step`: seconds; `tenant_attribute`: None if the table is not split by tenant."""
 
     step: int
     tenant_attribute: str | None
 
     @classmethod
-    def of(cls, span: ChangeWindow, tenant_attribute: str | None) -> Counting:
+    def of(cls, span: ChangeWindow, tenant_attribute: str | None) -> TallySettings:
         """Returns how the changes of a window are counted."""
         length = span.until - span.since
         return cls(next((step for step in (MINUTE, HOUR) if length <= step * MOST_STEPS), DAY), tenant_attribute)
@@ -128,7 +128,7 @@ def summary(changes: Changes, tenant_attribute: str | None, tallies: Tallies | N
     A change whose images cannot be read is counted, but not by attribute or tenant: see `Changes.gone`. `tallies`: if they were
     counted elsewhere.
     """
-    counting = Counting.of(changes.span, tenant_attribute)
+    counting = TallySettings.of(changes.span, tenant_attribute)
     found = counting.tallies(changes.known(), changes.actors) if tallies is None else tallies
     changes.check_found(found.changes)
     return ChangeSummary(
@@ -211,7 +211,7 @@ class _Keys:
 
 
 class _Counts:
-    def __init__(self, how: Counting, actors: Actors, stack: ExitStack) -> None:
+    def __init__(self, how: TallySettings, actors: Actors, stack: ExitStack) -> None:
         self._tenant_attribute, self._step = how.tenant_attribute, how.step
         self._who = actors
         self._events, self._tenants, self._attributes, self._actors = _Names(), _Names(), _Names(), _Names()

@@ -262,13 +262,6 @@ class AttributionStore:
         texts += [one.event for one in slim.values()]
         return slim, len(slim) + sum(map(len, texts)) // _USUAL
 
-    # --- all of them ---
-
-    def every(self) -> Iterator[First]:
-        """Yields all objects of findings, without foreign ones."""
-        listed = below_markers.firsts(self._store, self._prefix)
-        return (each for each in listed if NAME.fullmatch(each.name, len(self._prefix)))
-
     def examine(self, found: First) -> None:
         """Reads an object. Raises Damaged if it cannot be read."""
         self._kept(found)

@@ -74,7 +74,7 @@ class Taken(msgspec.Struct, frozen=True):
     version: str
 
 
-class WrittenPart(msgspec.Struct, frozen=True, array_like=True):
+class SetPart(msgspec.Struct, frozen=True, array_like=True):
     """One object of a set that was written. `suspected`: keys of items that seem to lack a change, if an executor has looked."""
 
     lines: int
@@ -290,13 +290,13 @@ class CompactionRun:
         since, until = min(seconds, default=0), max(seconds, default=0)
         return Set(set_id, sorter.partitions, lines, size, since, until, list(bases))
 
-    def _written(self, sorter: Sorter, set_id: str, *, of_bases: bool) -> Iterator[WrittenPart]:
+    def _written(self, sorter: Sorter, set_id: str, *, of_bases: bool) -> Iterator[SetPart]:
         """Writes the set's objects, one after the other."""
         for number in range(sorter.partitions):
             lines = sorter.sorted_lines(number)
             body, index = frames.pack(lines if of_bases else self._watch.looking_at(lines))
             self._vault.compacted.write_part(set_id, number, sorter.partitions, body)
-            yield WrittenPart(index.lines, len(body), index.seconds)
+            yield SetPart(index.lines, len(body), index.seconds)
 
     # --- the old ---
 

@@ -21,10 +21,10 @@ from backstream.model.changes.entry import Entry
 from backstream.model.changes.item_chain import ChainEvidence
 from backstream.model.values.wire import KeyReader
 from backstream.operations.base.compact.lines import Rank, Ranked, Sorter, SoundEntries
-from backstream.operations.base.compact.run import CompactionRun, Taken, Unread, WrittenPart
+from backstream.operations.base.compact.run import CompactionRun, SetPart, Taken, Unread
 from backstream.operations.base.compact.small import Small
-from backstream.operations.base.compact.watching import Suspects
-from backstream.ports.engine import TOLD, Gathered
+from backstream.operations.base.compact.watching import SuspectedItems
+from backstream.ports.engine import TOLD, GatheredOrders
 from backstream.vault.log import frames, sources
 from backstream.vault.log.chains import Run
 from backstream.vault.log.compacted import Compacted, Set, partition_of
@@ -109,7 +109,7 @@ class GatherLines(msgspec.Struct, frozen=True):
         yield TOLD, msgspec.msgpack.encode(taken)
 
 
-_part = msgspec.msgpack.Decoder(WrittenPart)
+_part = msgspec.msgpack.Decoder(SetPart)
 
 
 class WriteParts(msgspec.Struct, frozen=True):
@@ -121,15 +121,15 @@ class WriteParts(msgspec.Struct, frozen=True):
     evidence: ChainEvidence | None
 
     def __call__(self, vault: TableVault, number: int, chunks: Iterator[bytes], beside: Mapping[bytes, Entry]) -> bytes:  # noqa: ARG002
-        """Returns a `WrittenPart`, in MessagePack."""
-        suspects = None if self.evidence is None else Suspects(self.evidence)
+        """Returns a `SetPart`, in MessagePack."""
+        suspects = None if self.evidence is None else SuspectedItems(self.evidence)
         with closing(ChunkFile(chunks)) as held:
             key_of = KeyReader(vault.catalog.key_schema)
             lines = _BucketSorter(vault.compacted, key_of, self.partitions, self.merged, held).sorted_lines(number)
             body, index = frames.pack(lines if suspects is None else suspects.looking_at(lines))
         vault.compacted.write_part(self.set_id, number, self.partitions, body)
         suspected = [] if suspects is None else sorted(suspects.keys)
-        return msgspec.msgpack.encode(WrittenPart(index.lines, len(body), index.seconds, suspected))
+        return msgspec.msgpack.encode(SetPart(index.lines, len(body), index.seconds, suspected))
 
 
 class _BucketSorter(Sorter):
@@ -150,7 +150,7 @@ class _BucketSorter(Sorter):
 class SpreadCompaction(CompactionRun):
     """A compaction with executors."""
 
-    _gathered: Gathered
+    _gathered: GatheredOrders
 
     def _take(self, sorter: Sorter, small: Sequence[Small], wanted: set[Change]) -> dict[str, Taken]:
         """Has them all read. Returns the names of the sound ones, and the part taken from each."""
@@ -176,7 +176,7 @@ class SpreadCompaction(CompactionRun):
                 self._held |= {*found.held, *self._passed(one, wanted)}
         return taken
 
-    def _written(self, sorter: Sorter, set_id: str, *, of_bases: bool) -> Iterator[WrittenPart]:
+    def _written(self, sorter: Sorter, set_id: str, *, of_bases: bool) -> Iterator[SetPart]:
         evidence = None if of_bases else self._watch.evidence
         with self._gathered as gathered:
             for found in map(_part.decode, gathered.each(WriteParts(set_id, sorter.partitions, sorter.merged, evidence))):

@@ -17,7 +17,7 @@ from backstream.vault.table_vault import TableVault
 TOGETHER = 1_000  # lines that are decoded at once
 
 
-class Suspects:
+class SuspectedItems:
     """Looks at the lines of the log, sorted by key, as they are rewritten. `keys`: items that seem to lack a change."""
 
     def __init__(self, evidence: ChainEvidence) -> None:
@@ -48,7 +48,7 @@ class Suspects:
             self.keys.add(key)
 
 
-class Watch(Suspects):
+class Watch(SuspectedItems):
     """Watches a compaction.
 
     It does not see the sets that stay unchanged, so a break found here is a suspicion until all lines of the item were read.

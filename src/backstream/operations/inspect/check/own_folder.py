@@ -10,6 +10,7 @@ from backstream.operations.inspect.check.records import look
 from backstream.operations.inspect.check.report import FindingKind, RepairableFinding, wrong
 from backstream.vault import below_markers
 from backstream.vault.attribution.findings import AttributionStore
+from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
 from backstream.vault.columns import ColumnStore
 from backstream.vault.drills import Drills
@@ -27,24 +28,25 @@ def look_around(vault: TableVault) -> Iterator[RepairableFinding]:
     Each object of these kinds is read.
     """
     store, table = vault.store, vault.catalog.table
-    yield from _foreign(vault)
-    columns, attribution, drills = ColumnStore(store, table), AttributionStore(store, table), Drills(store, table)
-    yield from look(columns.name, FindingKind.DAMAGED, columns.load)
-    for each in attribution.every():
-        yield from look(each.name, FindingKind.DAMAGED, partial(attribution.examine, each))
-    for name in filter(partial(is_own, vault), drills.names()):
-        yield from look(name, FindingKind.DAMAGED, partial(drills.check, name))
-
-
-def _foreign(vault: TableVault) -> Iterator[RepairableFinding]:
-    own = folder(vault.catalog.table)
-    for prefix in _inside(vault, own):
-        if prefix in (*_LOOKED_INTO, _FILES):
-            continue
-        for each in below_markers.newest(vault.store, own + prefix):
-            is_there = not each.markers and (prefix.endswith("/") or each.name == own + prefix)
-            if is_there and not each.name.endswith("/") and not is_own(vault, each.name):  # a console's "folder" is nobody's
+    own, columns = folder(table), ColumnStore(store, table)
+    attribution, drills = AttributionStore(store, table), Drills(store, table)
+    for each in _objects(vault, own):
+        if not is_own(vault, each.name):
+            if not each.markers and not each.name.endswith("/"):  # a console's "folder" is nobody's
                 yield wrong(FindingKind.FOREIGN, each.name, FOREIGN)
+        elif each.name == columns.name:
+            yield from look(each.name, FindingKind.DAMAGED, columns.load)
+        elif each.name.startswith(f"{own}actors/"):
+            yield from look(each.name, FindingKind.DAMAGED, partial(attribution.examine, each))
+        elif each.name.startswith(f"{own}drills/"):
+            yield from look(each.name, FindingKind.DAMAGED, partial(drills.check, each.name))
+
+
+def _objects(vault: TableVault, own: str) -> Iterator[First]:
+    for prefix in _inside(vault, own):
+        if prefix not in (*_LOOKED_INTO, _FILES):
+            listed = below_markers.firsts(vault.store, own + prefix)
+            yield from (each for each in listed if prefix.endswith("/") or each.name == own + prefix)
 
 
 def _inside(vault: TableVault, own: str) -> Iterator[str]:
