@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kit.erasing import ERASE_STEPS, EraseWorld
-from kit.schedules import drawn
+from kit.schedules import Step, drawn
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +41,49 @@ def test_nothing_else_changes(block: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", range(20))
 def test_nothing_else_changes_in_two_thousand_histories(block: int, tmp_path: Path) -> None:
     nothing_else_changes(9_000_000 + block * 100, 100, 30 + block % 20, tmp_path)
+
+
+ONCE_WRONG = [
+    pytest.param(
+        9_000_516,
+        [
+            Step("write", 35_206, 57_785, 52_623),
+            Step("erasure_beside", 32_131, 41_742, 13_399),
+            Step("retained", 35_375, 61_917, 37_110),
+        ],
+        id="the last watermark was hidden by a set written anew",
+    ),
+    pytest.param(
+        9_000_431,
+        [
+            Step("write", 36_668, 64_487, 8_963),
+            Step("write", 49_389, 235, 20_837),
+            Step("write", 33_891, 9_745, 64_089),
+            Step("table_recreated", 50_970, 36_884, 51_581),
+            Step("write", 61_948, 23_479, 40_211),
+            Step("tail", 38_603, 16_111, 23_701),
+            Step("write", 58_466, 1_495, 63_647),
+            Step("erasure_beside", 41_458, 17_560, 56_315),
+            Step("erased", 59_173, 37_144, 62_323),
+        ],
+        id="a set stood for a former checkpoint whose line is in another set",
+    ),
+    pytest.param(
+        9_001_993,
+        [
+            Step("write", 63_945, 2_668, 23_091),
+            Step("write", 9_939, 46_931, 19_365),
+            Step("write", 5_580, 48_329, 55_211),
+            Step("witness", 7_511, 23_746, 20_656),
+            Step("time", 14_673, 60_129, 6_578),
+            Step("retention_dies", 28_914, 45_282, 30_402),
+            Step("erasure_dies", 28_596, 41_370, 53_212),
+        ],
+        id="a segment from before the horizon was named by the next one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seed", "history"), ONCE_WRONG)
+def test_a_history_that_once_went_wrong(seed: int, history: list[Step], tmp_path: Path) -> None:
+    EraseWorld(seed, tmp_path).play(history)

@@ -1,7 +1,8 @@
 """Writes the compacted sets that hold lines of the subject anew without them, and puts the new ones in force.
 
-Everything must have been compacted before: a segment is never rewritten. A segment that a set stands for, but that stays as the
-checkpoint of its writer, is replaced by one of the same run without any line.
+Everything must have been compacted before: a segment is never rewritten. Two kinds of segments are replaced by one of the same run
+without any line: one that a set stands for, but that stays as the checkpoint of its writer; and one from before the horizon, which
+no compaction takes, and which the next one of its shard may name as the one before.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from backstream.vault.log import compacted, erased_lines, frames, segments
 from backstream.vault.log.compacted import Generation, Set
 from backstream.vault.log.erased_lines import ErasedLines
 from backstream.vault.log.frames import FrameLine
+from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.log import LogListing
-from backstream.vault.log.segments import SegmentHeader
+from backstream.vault.log.segments import Segment, SegmentHeader
 from backstream.vault.log.sources import Sources
 from backstream.vault.table_vault import TableVault
 
@@ -65,9 +67,12 @@ class _Rewriter:
         vault.compacted.check_sound()
         before = vault.compacted.current()
         affected = {each.id: count for each in before.sets if (count := self._count(each))}
-        signs = list(self._signs(before))
+        kept, segments_hit = set(before.kept), list(self._segments_hit(before))
+        signs = [each for each in segments_hit if each.name in kept]
+        for listed in segments_hit:
+            self._write_empty(listed)
         if not affected and not signs:
-            return []
+            return self._touched
         number = before.number + 1
         new = [self._written(number, each, affected[each.id]) for each in before.sets if each.id in affected]
         new = self._with_signs(new, signs)
@@ -92,33 +97,32 @@ class _Rewriter:
         entries = (entry for block in line_objects.blocks(claim, body) for entry, _ in block)
         return sum(self._subject.has(self._vault.key(entry), entry) for entry in entries)
 
-    # --- segments that stay as signs ---
+    # --- segments that no set replaces ---
 
-    def _signs(self, before: Generation) -> Iterator[LogListing]:
-        """Yields the segments that stay though a set stands for them, and that hold lines of the subject."""
-        kept = set(before.kept)
-        for listed in self._vault.inventory().listed:
-            if listed.name in kept and listed.segment is not None and listed.segment.count:
-                fetched = self._vault.log.fetch(listed)
-                lines = self._hits(fetched.claim, fetched.body)
-                if lines:
-                    self._touched.append(TouchedObject(listed.name, lines))
-                    yield listed
+    def _segments_hit(self, before: Generation) -> Iterator[LogListing]:
+        """Yields the segments that hold lines of the subject and that stay: see `lasting`."""
+        for listed in lasting(self._vault, self._vault.inventory(), before):
+            if listed.segment is None or not listed.segment.count:
+                continue
+            fetched = self._vault.log.fetch(listed)
+            lines = self._hits(fetched.claim, fetched.body)
+            if lines:
+                self._touched.append(TouchedObject(listed.name, lines))
+                yield listed
 
     def _with_signs(self, new: list[_RewrittenSet], signs: Sequence[LogListing]) -> list[_RewrittenSet]:
-        """Writes each sign without its lines, and lets a set take over the old one."""
+        """Lets a set take over each sign that was written without its lines."""
         for sign in signs:
             place = next((at for at, each in enumerate(new) if not each.new.bases and _may_stand_for(each.new, sign)), None)
             if place is None:
                 raise Damaged(f"{sign.name}: no compacted set holds the lines of this segment, although one stands for it")
-            self._write_empty(sign)
             known = {**new[place].sources, sign.name: self._vault.log.version(sign.name)}
             new[place] = msgspec.structs.replace(new[place], sources=known)
         return new
 
     def _write_empty(self, sign: LogListing) -> None:
         assert sign.segment is not None  # noqa: S101 - only segments are signs
-        empty = msgspec.structs.replace(sign.segment, count=0)
+        empty = emptied(sign.segment)
         said = {name: text for name, text in self._vault.log.metadata(sign).items() if name not in OF_PREDECESSOR}
         name = f"{folder(self._vault.catalog.table)}log/{empty.path}"
         with suppress(AlreadyExists):
@@ -127,7 +131,11 @@ class _Rewriter:
     # --- sets ---
 
     def _written(self, number: int, old: Set, taken: int) -> _RewrittenSet:
-        """Writes a set without the subject's lines. It replaces what the old one replaced."""
+        """Writes a set without the subject's lines.
+
+        It replaces no segment but signs: the old set has hidden its sources, as in any compaction that merges it. Since then some
+        of them may count again: `retain` keeps the last watermark, and no longer says that a set stands for it.
+        """
         vault = self._vault
         hashes = sorted(f"{each.id} {row.key}" for each in self._subject.erasures for row in each.rows)
         set_id = compacted.set_id(number, [old.id, self._erasure, *hashes])
@@ -143,7 +151,7 @@ class _Rewriter:
         new = msgspec.structs.replace(
             old, id=set_id, lines=lines, size=size, erased=old.lacks + taken, bases=[*old.bases, *self._bases_of(old)]
         )
-        return _RewrittenSet(old, new, {} if old.bases else self._sources_of(old))
+        return _RewrittenSet(old, new, {})
 
     def _kept(self, claim: SegmentHeader, body: bytes) -> Iterator[FrameLine]:
         for block in line_objects.blocks(claim, body):
@@ -155,9 +163,6 @@ class _Rewriter:
     def _bases_of(self, old: Set) -> list[str]:
         return [self._new_bases[each] for each in old.bases if each in self._new_bases and self._new_bases[each] not in old.bases]
 
-    def _sources_of(self, old: Set) -> Sources:
-        return self._vault.compacted.sources(old.id)
-
     def _generation(self, before: Generation, new: Sequence[_RewrittenSet], signs: Sequence[LogListing]) -> Generation:
         replaced = {each.old.id: each.new for each in new}
         gone = {each.name for each in signs}
@@ -168,6 +173,18 @@ class _Rewriter:
             kept=[each for each in before.kept if each not in gone],
             unsettled=[*before.unsettled, *(each.new.id for each in new if not each.new.bases)],
         )
+
+
+def lasting(vault: TableVault, found: Inventory, generation: Generation) -> list[LogListing]:
+    """Returns the segments that stay though a set stands for them, and those from before the horizon, which no compaction takes."""
+    horizon = -1 if vault.catalog.horizon is None else vault.catalog.horizon.second
+    kept = set(generation.kept)
+    return [each for each in found.listed if each.segment is not None and (each.name in kept or each.segment.max_time <= horizon)]
+
+
+def emptied(segment: Segment) -> Segment:
+    """Returns the segment of the same run without any line."""
+    return msgspec.structs.replace(segment, count=0)
 
 
 def _may_stand_for(one: Set, sign: LogListing) -> bool:

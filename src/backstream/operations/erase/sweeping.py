@@ -11,7 +11,7 @@ from backstream.engine.local.memory import Memory
 from backstream.engine.local.prefetch import ahead
 from backstream.errors import BackstreamError, Damaged, MissingObject
 from backstream.operations.bulk.progress import Progress
-from backstream.operations.erase import base_rewriter, exports
+from backstream.operations.erase import base_rewriter, exports, log_rewriter
 from backstream.operations.erase.redacting import Redactor
 from backstream.operations.erase.removing import Removing
 from backstream.operations.erase.report import NotErased
@@ -110,9 +110,15 @@ class ErasureSweep:
     # --- what readers need ---
 
     def _needed(self, old: Iterable[str]) -> _Needed:
+        """A segment that stays is needed until one of the same run without lines is there: the next one may name it."""
         found = self._vault.inventory()
-        sets = {each.id for each in found.generation.sets}
-        return _Needed(self._folder, {each.name for each in found.segments}, sets, set(old))
+        sets, listed = {each.id for each in found.generation.sets}, {each.name for each in found.listed}
+        lone = {
+            each.name
+            for each in log_rewriter.lasting(self._vault, found, found.generation)
+            if each.segment is not None and f"{self._folder}log/{log_rewriter.emptied(each.segment).path}" not in listed
+        }
+        return _Needed(self._folder, {each.name for each in found.segments} | lone, sets, set(old))
 
     # --- records ---
 
