@@ -168,7 +168,7 @@ def test_the_folder_of_an_adopted_bucket_is_no_tenant() -> None:
     feed.put(int(clock.now()) + 1, image)
     feed.deliver(now=clock.now() + 2)
     request = EraseRequest(reason="x", by="x", keys=(wire.key_of(images.SCHEMA, image),))
-    ((entry,),) = survey.entries_of(feed.vault, request, SMALL, lambda _name, _why: None).values()
+    ((entry,),) = survey.select(feed.vault, request, SMALL, lambda _name, _why: None).entries.values()
     moved = replace(entry, place=ImagePlace("old/acme/row", store.put("old/acme/row", image)))
     adopted = Adopted("2020", "2021", 1, "old/acme/")
     vault = TableVault(store, replace(feed.catalog, adopted=adopted))

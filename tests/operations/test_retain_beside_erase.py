@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from backstream.errors import HorizonMoved
+from backstream.errors import Failed, HorizonMoved
 from backstream.model.values import wire
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
+from backstream.operations.base.compact import compact
 from backstream.operations.erase import EraseRequest, verify_erasure
 from backstream.operations.retain import RetainContext, Retention, retain
 from backstream.ports import ObjectStore, ObjectVersion, Removal, VersionLock
@@ -18,9 +19,10 @@ from backstream.vault.catalog import Layout
 from kit import images
 from kit.canary import found_in
 from kit.lived import SMALL, state, told
+from kit.retained import DyingRemover
 from kit.stage import Stage
 from kit.watched import WatchedStore
-from operations.test_erase import SUBJECT, around, no_findings, run, with_subject, without
+from operations.test_erase import SUBJECT, around, delete, no_findings, run, with_subject, without
 
 CUT = 1  # the horizon is the second of this round
 
@@ -167,6 +169,24 @@ def test_a_row_that_a_later_base_backup_names_stays() -> None:
     assert SUBJECT in state(stage.vault(), int(stage.clock.now()) - 60)
     verified = verify_erasure(stage.vault(), first.id, around(stage))
     assert (list(verified.found), verified.new > 0) == ([], True)
+
+
+def test_lines_that_an_interrupted_retention_has_left_are_found() -> None:
+    """No reader reads them, and no snapshot holds the item: the erasure once said that the vault holds nothing of it."""
+    stage, _ = with_subject(Layout.LOG)
+    assert isinstance(stage.store, MemoryStore)
+    delete(stage)
+    stage.follow()
+    compact(stage.vault(), stage.clock, memory=SMALL)
+    stage.clock.sleep(8_000)
+    stage.follow()
+    with pytest.raises(Failed):
+        retain(stage.vault(), 1_000, RetainContext(stage.clock, DyingRemover(stage.store, 0), SMALL))
+    assert not any(stage.vault().key(entry) == SUBJECT for entry in stage.vault().history(SUBJECT))
+    assert found_in(stage.store)
+    report = run(stage)
+    assert (found_in(stage.store), list(report.left), report.late) == ([], [], 0)
+    no_findings(stage)
 
 
 def base_backup(stage: Stage, store: ObjectStore | None = None) -> None:

@@ -81,6 +81,24 @@ ONCE_WRONG = [
         ],
         id="a segment from before the horizon was named by the next one",
     ),
+    pytest.param(
+        9_000_891,
+        [
+            Step("write", 12_526, 5_247, 50_203),
+            Step("write", 38_720, 21_651, 4_438),
+            Step("erased", 62_794, 24_155, 15_656),
+            Step("write", 45_034, 18_924, 39_930),
+            Step("write", 63_316, 39_899, 2_828),
+            Step("tail", 53_871, 307, 22_758),
+            Step("retention_dies", 6, 11_918, 51_624),
+            Step("erasure_dies", 5_281, 10_190, 40_303),
+            Step("erasure_dies", 59_095, 16_802, 21_714),
+            Step("write", 46_116, 19_609, 41_545),
+            Step("function", 37_930, 9_398, 13_828),
+            Step("erasure_dies", 33_429, 10_433, 25_840),
+        ],
+        id="only a segment from before the horizon held the item",
+    ),
 ]
 
 

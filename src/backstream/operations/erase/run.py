@@ -23,7 +23,7 @@ from backstream.operations.erase.report import Blocked, Erased, NotErased
 from backstream.operations.erase.request import EraseContext, EraseRequest
 from backstream.operations.erase.row_objects import row_folders, row_versions
 from backstream.operations.erase.subject import NEVER, Subject, lived
-from backstream.operations.erase.survey import check_reason, entries_of, row_objects
+from backstream.operations.erase.survey import Selected, check_reason, row_objects, select
 from backstream.ports import ObjectVersion
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
@@ -58,8 +58,8 @@ class _Erasing:
         around = self._around
         unfinished = vault.erasures.open()
         around.progress.phase("looking for the subject", None)
-        found = entries_of(vault, self._request, around.memory, self._unread)
-        new = self._erasure(vault, found, Subject(unfinished))
+        selected = select(vault, self._request, around.memory, self._unread)
+        new = self._erasure(vault, selected, Subject(unfinished))
         if new is None and not unfinished:
             already = ", and its later changes are discarded" if self._request.forget_future else ""
             raise NotFound(
@@ -68,9 +68,9 @@ class _Erasing:
             )
         erasures = [*unfinished, *([] if new is None else [new])]
         if self._request.dry_run:
-            return self._plan(vault, erasures, found)
+            return self._plan(vault, erasures, selected.entries)
         if new is not None:
-            check_reason(vault, self._request, new, found)
+            check_reason(vault, self._request, new, selected.entries)
             self._begin(vault, new)
         return self._do(Subject(erasures))
 
@@ -85,14 +85,15 @@ class _Erasing:
 
     # --- the record ---
 
-    def _erasure(self, vault: TableVault, found: dict[bytes, list[Entry]], known: Subject) -> Erasure | None:
+    def _erasure(self, vault: TableVault, selected: Selected, known: Subject) -> Erasure | None:
         """Returns the record of the items that are not in an unfinished erasure already; None if all of them are."""
-        future = forgetting.Future(vault, self._request)
+        future, found = forgetting.Future(vault, self._request), selected.entries
         keys = {**{key: list[Entry]() for key in future.keys}, **found}
-        if not future.is_new and all(_is_known(known, key, entries) for key, entries in found.items()):
+        if not future.is_new and all(_is_known(known, key, selected) for key in found):
             return None
         names = row_objects(vault, keys)
-        second = max((int(self._began), *(each.seconds for entries in found.values() for each in entries)))
+        seconds = (each.seconds for entries in found.values() for each in entries)
+        second = max((int(self._began), *seconds, *selected.over.values()))
         began = max([int(self._began), *(_second_of(each) + 1 for each in vault.catalog.erasures)])
         erasure = Erasure(
             format=FORGETS_FORMAT if self._request.forget_future else FORMAT,
@@ -251,9 +252,10 @@ class _Erasing:
         )
 
 
-def _is_known(known: Subject, key: bytes, entries: Sequence[Entry]) -> bool:
+def _is_known(known: Subject, key: bytes, selected: Selected) -> bool:
     """True if all of an item is in an erasure that is known. An item without entries is in other objects alone."""
-    return all(known.has(key, each) for each in entries) if entries else known.until(key) > NEVER
+    until = known.until(key)
+    return NEVER < until >= selected.over.get(key, NEVER) and all(known.has(key, each) for each in selected.entries[key])
 
 
 def _second_of(erasure: str) -> int:

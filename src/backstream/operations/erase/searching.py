@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from backstream.errors import BackstreamError, Damaged, MalformedRecord
-from backstream.model.changes.entry import states
+from backstream.model.changes.entry import Entry, entries, states
 from backstream.model.values import key_arguments, object_limits
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.model.values.schema import KeySchema, canonical_key
@@ -80,6 +80,19 @@ class Search:
         body = self._vault.store.get(row.name, row.version).body
         text = b"" if self._is_plain(row, body) else plain(body)
         return list(decoded(text)) if text.strip() else []
+
+    def last_seconds(self, row: ObjectVersion, is_selected: Callable[[bytes, Entry], bool]) -> dict[bytes, int]:
+        """Returns the selected items in a version with lines, by their canonical keys, each with the second of its last line.
+
+        `is_selected`: receives a key and an entry with its images. Raises Damaged if these are not lines of the log.
+        """
+        found: dict[bytes, int] = {}
+        for block in decompression.whole_lines(iter(_pieces(self._vault.store.get(row.name, row.version).body))):
+            for entry in entries(block):
+                key = self._vault.key(entry)
+                if is_selected(key, entry):
+                    found[key] = max(found.get(key, NEVER), entry.seconds)
+        return found
 
     def _is_plain(self, row: ObjectVersion, body: bytes) -> bool:
         """True if a version is a name or a checksum, which is no JSON."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -39,15 +41,26 @@ IsWanted = Callable[[bytes], bool]
 OnUnread = Callable[[str, str], None]
 
 
-def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> dict[bytes, list[Entry]]:
-    """Returns the selected items by their canonical keys, each with all of its entries, without images.
+class Selected(msgspec.Struct, frozen=True):
+    """The selected items by their canonical keys, each with all of its entries, without images.
 
-    An item that was the tenant's at any time is the tenant's. `unread` receives objects that cannot be read, with the reason. Items
-    that only other objects hold have no entries.
+    Items that only other objects hold have no entries. `over`: for items in lines that no reader of the vault reads any more, the
+    second of the last one.
+    """
+
+    entries: dict[bytes, list[Entry]]
+    over: dict[bytes, int]
+
+
+def select(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> Selected:
+    """Returns the selected items.
+
+    An item that was the tenant's at any time is the tenant's. `unread` receives objects that cannot be read, with the reason.
     """
     wanted = _wanted(vault, request, memory, unread)
-    found: dict[bytes, list[Entry]] = {}
-    for _, claim, body in line_objects.each_read(line_objects.everything(vault), memory, unread):
+    found, read = dict[bytes, list[Entry]](), set[str]()
+    for one, claim, body in line_objects.each_read(line_objects.everything(vault), memory, unread):
+        read.add(one.name)
         for block in line_objects.blocks(claim, body):
             for entry, _line in block:
                 key = vault.key(entry)
@@ -55,7 +68,10 @@ def entries_of(vault: TableVault, request: EraseRequest, memory: Memory, unread:
                     found.setdefault(key, []).append(entry)
     for key in _keys_elsewhere(vault, request, wanted, memory):
         found.setdefault(key, [])
-    return found | {key: [] for key in _with_rows(vault, [each for each in request.keys if each not in found])}
+    over = _in_lines_that_are_over(vault, request, wanted, read, memory)
+    for key in (*over, *_with_rows(vault, [each for each in request.keys if each not in found])):
+        found.setdefault(key, [])
+    return Selected(found, over)
 
 
 def _with_rows(vault: TableVault, keys: Collection[bytes]) -> list[bytes]:
@@ -185,6 +201,43 @@ def _keys_elsewhere(vault: TableVault, request: EraseRequest, is_wanted: IsWante
                 yield from _selected(vault, request, is_wanted, search, row, reading())
 
 
+def _in_lines_that_are_over(
+    vault: TableVault, request: EraseRequest, is_wanted: IsWanted, read: Collection[str], memory: Memory
+) -> dict[bytes, int]:
+    """Returns the selected items in versions with lines that no reader reads, each with the second of its last line there.
+
+    They are hidden, or belong to sets that do not count, or are from before the horizon. `read`: the names of the objects that
+    were read. A version that cannot be read is passed over here: the search of all versions names it.
+    """
+    attribute, tenant = vault.catalog.tenant_attribute, request.tenant
+    belongs = None if tenant is None or attribute is None else _TenantRule(vault, attribute, tenant)
+
+    def is_selected(key: bytes, entry: Entry) -> bool:
+        if is_wanted(key) or belongs is None:
+            return is_wanted(key)
+        with suppress(Damaged, MissingObject):
+            return belongs(entry)
+        return False
+
+    search, found = Search(vault, Subject([])), dict[bytes, int]()
+    with ThreadPoolExecutor(READERS, thread_name_prefix="over") as pool:
+        work = partial(search.last_seconds, is_selected=is_selected)
+        for _, reading in ahead(pool, work, _versions_over(vault, read), memory.bodies, weight=lambda each: each.size):
+            with suppress(Damaged, MissingObject):
+                for key, second in reading().items():
+                    found[key] = max(found.get(key, second), second)
+    return found
+
+
+def _versions_over(vault: TableVault, read: Collection[str]) -> Iterator[ObjectVersion]:
+    """Yields the versions with lines, except for the only one of each object that was read."""
+    own = folder(vault.catalog.table)
+    for name, rows in groupby(vault.store.versions(own), key=lambda each: each.name):
+        bodies = [each for each in rows if not each.marker]
+        if _holds_lines(name.removeprefix(own)) and (len(bodies) > 1 or name not in read):
+            yield from bodies
+
+
 def _selected(
     vault: TableVault, request: EraseRequest, is_wanted: IsWanted, search: Search, row: ObjectVersion, values: list[Any]
 ) -> Iterator[bytes]:
@@ -198,5 +251,8 @@ def _selected(
 
 
 def _may_name(place: str) -> bool:
-    holds_lines = place.startswith(LINES) and not place.endswith((".json", ".json.zst"))
-    return not holds_lines and not is_structure(place)
+    return not _holds_lines(place) and not is_structure(place)
+
+
+def _holds_lines(place: str) -> bool:
+    return place.startswith(LINES) and not place.endswith((".json", ".json.zst")) and not is_structure(place)
