@@ -18,7 +18,7 @@ from backstream.apps.cli import completion
 from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.declaring import HELP
 from backstream.apps.cli.screen import Screen
-from backstream.apps.interrupting import again_in_a_moment, is_in_finalizer
+from backstream.apps.interrupting import again_in_a_moment, may_raise
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.values.visible import visible, visible_json
 from backstream.version import __version__
@@ -98,8 +98,8 @@ def _be_deaf() -> None:
 
 
 def _stop(_number: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt at once. Python swallows errors in a finalizer: then it raises a moment later."""
-    if is_in_finalizer(frame):
+    """Raises KeyboardInterrupt at once, or a moment later where an error would be lost or leave a lock held."""
+    if not may_raise(frame):
         again_in_a_moment()
         return
     raise KeyboardInterrupt
