@@ -45,9 +45,9 @@ def recorder(scene: Scene) -> Iterator[Recorder]:
             yield recording
 
 
-def settled(scene: Scene) -> Stage:
+def settled(scene: Scene, table: str = "") -> Stage:
     """Three changes of long ago, and hours that a tail vouches for."""
-    stage = Stage(ManualClock(), store=scene.store(), table=scene.table)
+    stage = Stage(ManualClock(), store=scene.store(), table=table or scene.table)
     stage.put([1, 2, 3])
     stage.clock.sleep(2 * HOUR)
     stage.follow()
@@ -116,6 +116,24 @@ def test_no_batch_is_begun_near_the_end_and_a_fault_in_one_table_stops_no_other(
     assert rows(scene) == 3
 
 
+def test_of_two_tables_that_would_be_one_iceberg_table_the_second_is_refused(
+    scene: Scene, recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = scene.table.upper()
+    settled(scene)
+    settled(scene, other)
+    assert recorder.url
+    assert aws_export.handler({"table": scene.table}, Context())[scene.table]["rows"] == 3
+    capsys.readouterr()
+    with pytest.raises(Failed, match=f"the export has failed for 1 of 2 tables: {other}"):
+        aws_export.handler({"tables": [other, scene.table]}, Context())
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    refused = next(each for each in told if each.get("error") == "Refused")
+    assert f"table/{scene.table}" in refused["hint"]
+    assert "capitals" in refused["hint"]
+    assert rows(scene) == 3
+
+
 @pytest.mark.parametrize("event", [{}, {"table": "a", "tables": ["b"]}, {"table": "a", "since": "now"}, []])
 def test_events_that_make_no_sense(event: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TO_VARIABLE, "s3://lake/x")
@@ -157,6 +175,13 @@ def test_both_templates_have_the_image_its_schedule_and_its_role() -> None:
     assert HANDLER in str(made["image_config"])
     assert ("aws_scheduler_schedule", "exports") in module
     assert "Export" not in templates.parse(template(Choices(tables=["flights"])))["Resources"]
+
+
+def test_two_tables_that_would_be_one_iceberg_table_are_refused() -> None:
+    shared = "Order.Items and order_items would share the Iceberg table backstream.order_items_changes"
+    with pytest.raises(UsageError, match=shared):
+        template(Choices(tables=["flights", "Order.Items", "order_items"], export="s3://lake/x"))
+    template(Choices(tables=["Order.Items", "order_items"]))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,19 @@ def check(choices: Choices) -> None:
     bucket, prefix = _place(choices)
     if bucket == choices.existing_bucket and f"{prefix}/".startswith(f"{choices.prefix}/"):
         raise UsageError(f"{choices.export} lies within the vault", hint="Name another folder, or another bucket.")
+    _check_names(choices.tables)
+
+
+def _check_names(tables: Sequence[str]) -> None:
+    """Raises UsageError if two tables would be one Iceberg table: the function would export one of them alone."""
+    taken = dict[str, str]()
+    for each in dict.fromkeys(tables):
+        name = f"{NAMESPACE}.{table_name(each, CHANGES)}"
+        if (other := taken.setdefault(name, each)) != each:
+            raise UsageError(
+                f"{other} and {each} would share the Iceberg table {name}",
+                hint=f"Leave one of them out here, and give it a name: backstream export {each} --follow --as NAMESPACE.NAME.",
+            )
 
 
 def _place(choices: Choices) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from backstream.model import moment
 from backstream.model.columns.schema import CHANGES, STATES
 from backstream.operations.changes import ChangesContext, ChangeWindow
 from backstream.operations.export import manifest as manifests
-from backstream.operations.export.iceberg.table import IcebergTable
+from backstream.operations.export.iceberg.table import IcebergTable, Source
 from backstream.operations.export.reading import DamageNotes, ExportedChanges, ExportedState
 from backstream.operations.export.run import ExportOptions, full, starting_columns
 from backstream.operations.export.spool import Spool
@@ -54,9 +54,17 @@ class Appended(msgspec.Struct, frozen=True, rename={"since": "from", "until": "t
     warnings: Sequence[str] = ()
 
 
-def source_of(vault: TableVault) -> str:
-    """Returns the identity of the table whose changes an Iceberg table holds."""
-    return f"{vault.catalog.table_arn} {vault.catalog.table_id}".strip()
+def source_of(vault: TableVault) -> Source:
+    """Returns the table whose changes an Iceberg table holds.
+
+    The vault of an older tool's backup may know no ARN: then its name and the time of its adoption tell it from others.
+    """
+    catalog = vault.catalog
+    if not catalog.table_arn:
+        return Source(f"{catalog.table} {catalog.initialised}")
+    ids = [*(each.table_id for each in catalog.former), *(each.table_id for each in catalog.lives)]
+    earlier = dict.fromkeys(f"{catalog.table_arn} {each}" for each in ids if each not in ("", catalog.table_id))
+    return Source(f"{catalog.table_arn} {catalog.table_id}".strip(), tuple(earlier))
 
 
 def append_changes(

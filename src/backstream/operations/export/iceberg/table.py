@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, NoSuchTableError
@@ -51,10 +52,19 @@ def position_in(name: str) -> int | None:
     return (number >> 72) % _TWICE if number >> 112 == MARK else None
 
 
-class IcebergTable:
-    """`name`: `namespace.table`; `source`: whose changes it holds (the table's ARN and id); `kind`: changes or state."""
+class Source(msgspec.Struct, frozen=True):
+    """The table whose changes an Iceberg table holds. `identity`: its ARN and its id; `earlier`: those that the same vault knew it
+    by, before the table was deleted and created again.
+    """
 
-    def __init__(self, catalog: Catalog, name: str, source: str, kind: str, fixed: tuple[str, ...]) -> None:
+    identity: str
+    earlier: tuple[str, ...] = ()
+
+
+class IcebergTable:
+    """`name`: `namespace.table`; `source`: whose changes it holds; `kind`: changes or state."""
+
+    def __init__(self, catalog: Catalog, name: str, source: Source, kind: str, fixed: tuple[str, ...]) -> None:
         self._catalog = catalog
         self.name = name
         self._source = source
@@ -85,7 +95,7 @@ class IcebergTable:
         return True
 
     def _make(self) -> Table:
-        properties = {RETRIES: "0", SOURCE: self._source, KIND: self._kind}
+        properties = {RETRIES: "0", SOURCE: self._source.identity, KIND: self._kind}
         self._catalog.create_namespace_if_not_exists(self.name.rpartition(".")[0])
         made = self._catalog.create_table_if_not_exists(
             self.name, schema=arrow_schema(self._fixed, ColumnSchema()), properties=properties
@@ -98,11 +108,13 @@ class IcebergTable:
 
     def _check(self) -> None:
         found = self.table.properties
-        for name, wanted in ((SOURCE, self._source), (KIND, self._kind)):
-            if found.get(name) != wanted:
+        ours = (self._source.identity, *self._source.earlier)
+        for name, wanted in ((SOURCE, ours), (KIND, (self._kind,))):
+            if (held := found.get(name, "missing")) not in wanted:
                 raise Refused(
-                    f"the Iceberg table {self.name} is not the one of these changes: its {name} is {found.get(name, 'missing')}",
-                    hint=f"Expected {wanted}. Choose another table with --as NAMESPACE.NAME.",
+                    f"the Iceberg table {self.name} is not the one of these changes: its {name} is {held}",
+                    hint=f"{self.name} has {held}, expected {wanted[0]}; nothing was written. "
+                    "Names that are alike but for capitals and signs become one: choose another with --as NAMESPACE.NAME.",
                 )
         if found.get(RETRIES) != "0":
             raise Refused(
@@ -148,7 +160,7 @@ class IcebergTable:
         written, count = write_id(since), 0
         with _Commit(self, written), self.table.transaction() as under_way:
             self._add_columns(under_way, columns)
-            under_way.set_properties({POSITION: moment.iso(until)})
+            under_way.set_properties({POSITION: moment.iso(until), SOURCE: self._source.identity})
             with under_way.update_snapshot(snapshot_properties=_moments(since, until, written)).fast_append() as files:
                 _keep_manifests(files)
                 for file in self._written(under_way, batches, written, most):
@@ -162,7 +174,7 @@ class IcebergTable:
         written, count = write_id(at), 0
         with _Commit(self, written), self.table.transaction() as under_way:
             self._add_columns(under_way, columns)
-            under_way.set_properties({POSITION: moment.iso(at)})
+            under_way.set_properties({POSITION: moment.iso(at), SOURCE: self._source.identity})
             old = [each.file for each in self.table.scan().plan_files()]
             with under_way.update_snapshot(snapshot_properties=_moments(None, at, written)).overwrite() as files:
                 _keep_manifests(files)
