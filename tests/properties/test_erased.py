@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backstream.operations.inspect.check import CheckContext, check
 from kit.erasing import ERASE_STEPS, EraseWorld
 from kit.schedules import Step, drawn
 
@@ -104,4 +105,6 @@ ONCE_WRONG = [
 
 @pytest.mark.parametrize(("seed", "history"), ONCE_WRONG)
 def test_a_history_that_once_went_wrong(seed: int, history: list[Step], tmp_path: Path) -> None:
-    EraseWorld(seed, tmp_path).play(history)
+    world = EraseWorld(seed, tmp_path)
+    world.play(history)
+    assert list(check(world.vault(), CheckContext(world.clock), percent=100.0).findings) == []
