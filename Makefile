@@ -43,9 +43,11 @@ lint: $(VENV)/dev ## style, types, the direction of imports, and plain English
 unit: $(VENV)/dev ## the tests
 	$(BIN)/pytest $(SPREAD) -m "not soak and not spark" --durations=10
 
+# It takes hours. Stopped, it goes on where it was, as long as no file has changed; build/soak*.txt tell what has passed.
 soak: $(VENV)/dev ## kill -9 fifty times, a million rows, base backups under load, long random runs (an hour and a half on two idle cores)
-	$(BIN)/pytest $(SPREAD) -m "soak and not spark" --timeout 1800 --durations=10
-	$(BIN)/pytest $(SPREAD) -m "hypothesis and not soak and not spark" --hypothesis-profile thorough --timeout 1800 --durations=10
+	PYTHONPATH=tests $(BIN)/pytest -p kit.going_on --passed build/soak.txt $(SPREAD) -m "soak and not spark" --timeout 1800 --durations=10
+	PYTHONPATH=tests $(BIN)/pytest -p kit.going_on --passed build/soak-thorough.txt $(SPREAD) -m "hypothesis and not soak and not spark" \
+		--hypothesis-profile thorough --timeout 1800 --durations=10
 
 fuzz: $(VENV)/fuzz ## bytes of any kind for every reader of what lies in a bucket, an hour
 	$(BIN)/python -m fuzz

@@ -36,7 +36,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return said.err
 
 
-@pytest.mark.parametrize(("file", "words"), itertools.product(FILES, TOLD_BY_THE_FILE))
+@pytest.mark.parametrize(("file", "words"), list(itertools.product(FILES, TOLD_BY_THE_FILE)))
 def test_what_a_file_tells_is_refused_beside_it(file: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "revert", "orders", file, "some", *words, "--yes")
     assert f"{file} goes without a window, a selection, --merge and --on-conflict" in said
