@@ -14,6 +14,7 @@ from typing import Self
 
 from backstream.apps.demo.narration import Narration
 from backstream.errors import Failed
+from backstream.model.values.shell_words import shell_line
 
 PATIENCE = 30.0  # seconds for a command that is to end at once
 
@@ -133,4 +134,4 @@ class Job:
 
 def _line(words: Sequence[str]) -> str:
     """Returns the command line as it would be typed."""
-    return shlex.join(("backstream", *words))
+    return shell_line(("backstream", *words))

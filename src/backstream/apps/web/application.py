@@ -21,6 +21,7 @@ from backstream.errors import BackstreamError
 
 Screen = Callable[[Site, Request], Awaitable[Response]]
 
+HINT = "Begin at the vault's own: /."
 READING: tuple[tuple[str, Screen], ...] = (
     ("/", tables.vault),
     ("/t/{table}", table.table),
@@ -57,6 +58,9 @@ class Application:
         routes: list[BaseRoute] = [Route("/static/{name}", StaticFiles().__call__, methods=["GET"])]
         routes += [Route(path, self._endpoint(screen), methods=["GET"]) for path, screen in READING]
         routes += [Route(path, self._endpoint(screen), methods=["POST"]) for path, screen in SENDING]
+        sent, read = ({path for path, _ in each} for each in (SENDING, READING))
+        routes += [Route(path, self._only_sent, methods=["GET"]) for path in sorted(sent - read)]
+        routes += [Route(path, self._only_read, methods=["POST"]) for path in sorted(read - sent)]
         router = Router(routes, redirect_slashes=False, default=self._nothing)
         self.asgi = Guard(router, settings, doorkeeper_of(settings, secrets, cookie), secrets, cookie, self.site.problem)
 
@@ -69,6 +73,17 @@ class Application:
         except BackstreamError as error:
             return self.site.failed(error)
 
+    async def _only_sent(self, request: Request) -> Response:
+        del request
+        return self._other_way("this is the address of a form, which is sent from its screen", "POST")
+
+    async def _only_read(self, request: Request) -> Response:
+        del request
+        return self._other_way("this screen takes no form", "GET, HEAD")
+
+    def _other_way(self, what: str, allowed: str) -> Response:
+        return HTMLResponse(self.site.problem(405, what, HINT), 405, {"Allow": allowed})
+
     async def _nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = HTMLResponse(self.site.problem(404, "there is no such screen", "Begin at the vault's own: /."), 404)
+        page = HTMLResponse(self.site.problem(404, "there is no such screen", HINT), 404)
         await page(scope, receive, send)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from backstream.apps.web.selection import ChangeFilters
+from backstream.model.values.shell_words import shell_line
 
 
 def line(*words: str) -> str:
     """Returns a command, quoted for a shell."""
-    return shlex.join(["backstream", *words])
+    return shell_line(["backstream", *words])
 
 
 def window(since: str, until: str) -> list[str]:
     """Returns the arguments of a window."""
     return ["--from", since, "--to", until]
+
+
+def allow_gap(*, needed: bool) -> list[str]:
+    """Returns the argument without which a command refuses what a screen shows with its uncertainties."""
+    return ["--allow-gap"] if needed else []
 
 
 def filters(chosen: ChangeFilters) -> list[str]:

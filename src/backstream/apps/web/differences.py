@@ -30,7 +30,7 @@ def lines(before: Mapping[str, ShownValue], after: Mapping[str, ShownValue]) -> 
 
 
 def _line(name: str, before: ShownValue | None, after: ShownValue | None) -> Line:
-    return Line(name, kind_of(before, after), values.cell(before), values.cell(after))
+    return Line(name, kind_of(before, after), *values.changed_cells(before, after))
 
 
 def kind_of(before: ShownValue | None, after: ShownValue | None) -> str:

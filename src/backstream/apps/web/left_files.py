@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -37,15 +39,16 @@ class LeftFile(msgspec.Struct, frozen=True):
 
 def left_files(folder: Path) -> list[LeftFile]:
     """Returns the newest files, newest first. An unreadable file is left out: it is not this tool's."""
-    found = sorted(_named(folder), key=lambda each: each[1].stat().st_mtime, reverse=True)[:MOST]
+    found = sorted(_named(folder), key=lambda each: each[2].st_mtime, reverse=True)[:MOST]
     return [each for each in (_state(*each) for each in found) if each is not None]
 
 
-def _named(folder: Path) -> Iterator[tuple[re.Match[str], Path]]:
+def _named(folder: Path) -> Iterator[tuple[re.Match[str], Path, os.stat_result]]:
     for path in folder.glob("backstream-*.ndjson"):
         match = _NAME.fullmatch(path.name)
         if match is not None and not path.is_symlink() and not (match["kind"] == "restore" and _undo_of(match, path).exists()):
-            yield match, path
+            with suppress(FileNotFoundError):  # a run that ends removes its own, also while others look
+                yield match, path, path.stat()
 
 
 def _undo_of(match: re.Match[str], path: Path) -> Path:
@@ -53,9 +56,9 @@ def _undo_of(match: re.Match[str], path: Path) -> Path:
     return path.with_name(f"backstream-undo-{match['id']}.ndjson")
 
 
-def _state(match: re.Match[str], path: Path) -> LeftFile | None:
-    modified, kind = path.stat().st_mtime, "revert" if match["kind"] == "revert" else "restore"
-    if path.stat().st_size > LARGEST:
+def _state(match: re.Match[str], path: Path, found: os.stat_result) -> LeftFile | None:
+    modified, kind = found.st_mtime, "revert" if match["kind"] == "revert" else "restore"
+    if found.st_size > LARGEST:
         return LeftFile(kind, match["id"], "", modified, "too large to look at here", None, resume=False, undo=False, target="")
     try:
         if match["kind"] == "restore":

@@ -61,10 +61,10 @@ def of_form(field: Callable[[str], str], every: Callable[[str], list[str]]) -> C
         raise UsageError(f"more than {MOST_KEYS} keys", hint="Use the command line, with --keys FILE.")
     return ChangeFilters(
         keys=tuple(dict.fromkeys(keys)),
-        partition=field("partition").strip(),
-        tenant=field("tenant").strip(),
+        partition=field("partition"),  # data may begin and end with blanks
+        tenant=field("tenant"),
         where=field("where").strip(),
-        actor=field("actor").strip(),
+        actor=field("actor"),
         events=tuple(each for each in EVENTS if each in every("event")),
         attributes=tuple(each.strip() for each in field("attribute").split(",") if each.strip()),
     )

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -43,6 +43,11 @@ def _shown(value: object) -> object:
     return value if isinstance(value, Markup) else visible(value if isinstance(value, str) else str(value))
 
 
+def as_typed(text: str) -> Markup:
+    """Returns a text for a form's field, which sends it again as it is: made visible, it would become another one."""
+    return escape(text)
+
+
 def templates() -> Environment:
     """Returns the templates, with their common functions."""
     made = Environment(
@@ -59,6 +64,7 @@ def templates() -> Environment:
         "key_words": values.key_words,
         "number": lambda value: f"{value:,}",
         "bytes": size_words,
+        "as_typed": as_typed,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     made.globals |= {"version": __version__}

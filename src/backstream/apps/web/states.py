@@ -13,9 +13,10 @@ import msgspec
 
 from backstream import private_files
 from backstream.apps.web.background.jobs import BackgroundTask, Jobs
+from backstream.apps.web.certain import state_has_gap
 from backstream.engine.local.memory import Memory
 from backstream.engine.local.state import State
-from backstream.errors import BackstreamError, Failed
+from backstream.errors import BackstreamError, Failed, Unavailable
 from backstream.model.changes.entry import Entry, from_line, to_line
 from backstream.model.tables import naming
 from backstream.model.values import wire
@@ -34,12 +35,16 @@ VaultOf = Callable[[BackgroundTask], TableVault]  # opens the vault for a job, w
 
 
 class StateCopy(msgspec.Struct, frozen=True):
-    """A state on disk. `items`: their number; `notes`: the uncertainties; `unread`: unreadable objects."""
+    """A state on disk. `items`: their number; `notes`: the uncertainties; `unread`: unreadable objects.
+
+    `gap`: a command refuses it without `--allow-gap`.
+    """
 
     path: Path
     items: int
     notes: list[str]
     unread: list[str]
+    gap: bool = False
 
 
 class StatePage(msgspec.Struct, frozen=True):
@@ -106,7 +111,8 @@ def write(vault: TableVault, at: int, folder: Path, job: BackgroundTask, memory:
         kept.commit()
         broken = [str(each) for each in state.broken(window, now)][:20]
         unread = [f"{each.name}: {each.why}" for each in state.unreadable]
-    return StateCopy(path, count, [*notes, *broken], unread)
+    gap = bool(broken or unread) or state_has_gap(vault, at, now)
+    return StateCopy(path, count, [*notes, *broken], unread, gap)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -132,8 +138,13 @@ def tenant_of(catalog: Catalog, entry: Entry) -> str | None:
 
 def page(vault: TableVault, state: StateCopy, after: bytes, beginning: bytes, tenant: str | None) -> StatePage:
     """Returns the items after a key. `beginning`: the prefix of their keys; `tenant`: only that one's, None for all."""
-    with closing(sqlite3.connect(f"file:{state.path}?mode=ro", uri=True)) as kept:
-        rows = list(_rows(kept, after, beginning, tenant))
+    try:
+        with closing(sqlite3.connect(f"{state.path.as_uri()}?mode=ro", uri=True)) as kept:
+            rows = list(_rows(kept, after, beginning, tenant))
+    except sqlite3.OperationalError as error:
+        if state.path.exists():
+            raise
+        raise Unavailable("this state was put away, since others were asked for", hint="Ask for it again.") from error
     shown = [(key, from_line(line)) for key, line in rows[:SIZE]]
     found = dict(vault.images((key, entry) for key, entry in shown))
     return StatePage([(key, found[key]) for key, _ in shown], shown[-1][0] if len(rows) > SIZE else b"")

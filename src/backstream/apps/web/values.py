@@ -12,6 +12,7 @@ from backstream.model.values.decoding import UNDECODABLE
 
 MASKED = "(masked)"
 LONG = 400  # characters of a value in a table; the item's JSON has all of it
+BEFORE = 40  # characters before the first difference of two long values
 _SETS = {"SS": "S", "NS": "N", "BS": "B"}
 
 
@@ -53,12 +54,42 @@ def kind_of(raw: bytes) -> str:
 
 def cell(value: ShownValue | None) -> str:
     """Returns a value for a table's cell, cut if it is long."""
+    return _cut(_whole(value), 0)
+
+
+def changed_cells(before: ShownValue | None, after: ShownValue | None) -> tuple[str, str]:
+    """Returns two values for cells, of which one replaces the other, with their difference in sight.
+
+    A long text is cut around it. If only the types differ, they are shown.
+    """
+    texts = _whole(before), _whole(after)
+    if before is None or after is None or before.raw == after.raw:
+        return cell(before), cell(after)
+    if texts[0] == texts[1]:
+        texts = before.raw.decode("utf-8", "replace"), after.raw.decode("utf-8", "replace")
+    same = _same_characters(*texts)
+    begin = 0 if same < LONG - BEFORE else same - BEFORE
+    return _cut(texts[0], begin), _cut(texts[1], begin)
+
+
+def _whole(value: ShownValue | None) -> str:
     if value is None:
         return ""
-    if value.masked:
-        return MASKED
-    text = plain(value.raw)
-    return text if len(text) <= LONG else f"{text[:LONG]}…"
+    return MASKED if value.masked else plain(value.raw)
+
+
+def _cut(text: str, begin: int) -> str:
+    end = begin + LONG
+    return f"{'…' if begin else ''}{text[begin:end]}{'…' if len(text) > end else ''}"
+
+
+def _same_characters(one: str, other: str) -> int:
+    """Returns the number of characters that both texts begin with, by halves: a value has up to 400,000."""
+    same, most = 0, min(len(one), len(other))
+    while same < most:
+        middle = (same + most + 1) // 2
+        same, most = (middle, most) if one[same:middle] == other[same:middle] else (same, middle - 1)
+    return same
 
 
 def document(attributes: dict[str, ShownValue], *, typed: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from backstream.model import moment
 from backstream.model.migration import ItemRewrite
 from backstream.model.plan import Action
 from backstream.model.values import wire
+from backstream.model.values.shell_words import shell_line
 from backstream.operations.migrate.journal import MigrationHead
 from backstream.operations.migrate.request import Migrated, MigrationContext, MigrationRequest
 from backstream.operations.restore import Failure
@@ -90,17 +90,17 @@ class MigrationCounts:
 
     def _go_on(self) -> str:
         script, table = self._head.script, self._head.table
-        return shlex.join(["backstream", "migrate", table, script, "--live", "--resume", str(self.file), *self._vault()])
+        return shell_line(["backstream", "migrate", table, script, "--live", "--resume", str(self.file), *self._vault()])
 
     def _or_back(self) -> str:
         return f"; or take back what it has done with: {self._undo()}" if self._head.undo and self.file is not None else ""
 
     def _undo(self) -> str:
-        return shlex.join(["backstream", "migrate", self._head.table, "--undo", str(self.file), "--live", *self._vault()])
+        return shell_line(["backstream", "migrate", self._head.table, "--undo", str(self.file), "--live", *self._vault()])
 
     def _back(self) -> str:
         at = moment.iso(self._head.began)
-        return shlex.join(["backstream", "restore", self._head.table, "--at", at, "--in-place", *self._vault()])
+        return shell_line(["backstream", "restore", self._head.table, "--at", at, "--in-place", *self._vault()])
 
     def _vault(self) -> list[str]:
         return [] if self._around.vault is None else ["--vault", self._around.vault.store.url]

@@ -5,7 +5,6 @@ An item that somebody changed meanwhile is merged anew with its present state; i
 
 from __future__ import annotations
 
-import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from backstream.model.changes.merge import MergeVerdict
 from backstream.model.counts import counted
 from backstream.model.migration import ItemRewrite
 from backstream.model.values import wire
+from backstream.model.values.shell_words import shell_line
 from backstream.operations.bulk import journal
 from backstream.operations.bulk.writer import BulkWriter
 from backstream.operations.inspect import safety
@@ -139,7 +139,7 @@ def go_on(path: Path, around: Around, writing: Writing, *, into_another: bool = 
 
 
 def _command(table: str, what: str, path: Path) -> str:
-    return shlex.join(["backstream", "revert", table, f"--{what}", str(path)])
+    return shell_line(["backstream", "revert", table, f"--{what}", str(path)])
 
 
 def _wait_past(plan: Plan, around: Around) -> None:

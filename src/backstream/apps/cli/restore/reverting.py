@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ from backstream.apps.library import TableBackup
 from backstream.errors import UsageError
 from backstream.model.changes.merge import Merge, MergeVerdict
 from backstream.model.counts import counted
+from backstream.model.values.shell_words import shell_line
 from backstream.model.values.visible import visible_line
 from backstream.operations.restore import Failure
 from backstream.operations.revert import OnConflict, Plan, PlanRow, Reverted
@@ -298,7 +298,7 @@ def _show(report: Reverted, plan: Path | None, *, json: bool) -> int:
         notice(f"To take back what it wrote, and nothing else: {report.undo}")
     if plan is not None:
         most = [] if report.needs_expect_deletes is None else ["--expect-deletes", str(report.needs_expect_deletes)]
-        way = shlex.join(["backstream", "revert", report.table, "--apply", str(plan), *most])
+        way = shell_line(["backstream", "revert", report.table, "--apply", str(plan), *most])
         notice(f"The plan is in {plan}. Carry it out with: {way}")
     if json:
         as_json(report)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -45,6 +45,7 @@ _SECURITY = (
 )
 _PUBLIC = "/static/"
 
+Header = tuple[bytes, bytes]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -98,7 +99,7 @@ class Guard:
             )
             return
         if request.method not in ("GET", "HEAD", "POST"):
-            await self._refuse(request, 405, "screens are read with GET", "")
+            await self._refuse(request, 405, "screens are read with GET", "", more=[(b"allow", b"GET, HEAD, POST")])
             return
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > MOST_BODY:
@@ -154,13 +155,15 @@ class Guard:
         request.scope["backstream.form"] = form
         return "" if self._known.is_csrf(visitor, form.get("csrf", [""])[0]) else "this form has no valid token"
 
-    async def _refuse(self, request: _Answering, status: int, what: str, hint: str, *, challenge: bool = False) -> None:
+    async def _refuse(
+        self, request: _Answering, status: int, what: str, hint: str, *, challenge: bool = False, more: Sequence[Header] = ()
+    ) -> None:
         if request.started:
             return
-        more = [(b"connection", b"close")] if status in (408, 413) else []
+        headers = [*more, *([(b"connection", b"close")] if status in (408, 413) else [])]
         if challenge and self._keeper.challenge:
-            more.append((b"www-authenticate", self._keeper.challenge.encode()))
-        await request.answer(status, self._page(status, what, hint), more)
+            headers.append((b"www-authenticate", self._keeper.challenge.encode()))
+        await request.answer(status, self._page(status, what, hint), headers)
 
     async def _defect(self, request: _Answering, error: Exception) -> None:
         frame = error.__traceback__

@@ -17,6 +17,7 @@ from backstream.model import moment
 WIDTH, HEIGHT = 960, 210
 LEFT, RIGHT, TOP, BOTTOM = 64, 10, 30, 26
 LABELS = 6
+ON_PHONES = (0, 2, 5)  # labels for which a narrow screen has room
 KINDS = ("INSERT", "MODIFY", "REMOVE")
 
 
@@ -105,7 +106,7 @@ def _scale(most: float) -> list[str]:
     for part in (0.0, 0.5, 1.0):
         y = floor - part * (floor - TOP)
         lines.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        lines.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{round(most * part):,}</text>')
+        lines.append(f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{round(most * part):,}</text>')
     return lines
 
 
@@ -116,5 +117,6 @@ def _times(since: int, until: int) -> list[str]:
         anchor = "start" if number == 0 else "end" if number == LABELS - 1 else "middle"
         text = moment.iso(second)
         said = text[11:19] if until - since < 86_400 else text[5:16].replace("T", " ")
-        found.append(f'<text x="{_x(second, since, until):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{said}</text>')
+        less = "" if number in ON_PHONES else ' class="less"'
+        found.append(f'<text{less} x="{_x(second, since, until):.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{said}</text>')
     return found

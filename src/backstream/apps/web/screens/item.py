@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstream.apps.verbs.arguments import key_of
-from backstream.apps.web import differences, values
+from backstream.apps.web import command_lines, differences, values
 from backstream.apps.web.access.privacy import ShownValue
 from backstream.apps.web.background.stopping import StopToken
+from backstream.apps.web.certain import state_has_gap
 from backstream.apps.web.site import Site, asked, count_in, field, go_to
 from backstream.errors import NotFound
 from backstream.operations.inspect.history import ItemHistory, ItemVersion
@@ -55,13 +56,15 @@ async def item(site: Site, request: Request) -> Response:
     """`GET /t/TABLE/item?key=KEY`, or `?k=ID` where keys are private."""
     name, typed = request.path_params["table"], asked(request, "json") == "dynamodb"
 
-    def read(token: StopToken) -> tuple[bytes, ItemHistory, Versions]:
+    def read(token: StopToken) -> tuple[bytes, ItemHistory, Versions, bool]:
         vault = site.vault(token, name)
         key = _key(site, vault, request)
         told = site.backup(token, name).tell(key.decode(), allow_gap=True)
-        return key, told, versions(site, vault, told.versions, count_in(asked(request, "upto"), MOST), typed=typed)
+        shown = versions(site, vault, told.versions, count_in(asked(request, "upto"), MOST), typed=typed)
+        now = site.clock.now()
+        return key, told, shown, bool(told.unread) or state_has_gap(vault, int(now), now)
 
-    key, told, shown = await site.read(request, read)
+    key, told, shown, gap = await site.read(request, read)
     here = site.privacy.item_url(name, key)
     more = "&json=dynamodb" if typed else ""
     last = shown.first + len(shown.columns) - 1
@@ -81,7 +84,10 @@ async def item(site: Site, request: Request) -> Response:
         older=f"{here}{more}&upto={shown.first - 1}" if shown.first > 1 else "",
         newer=f"{here}{more}&upto={min(shown.total, last + COLUMNS)}" if last < shown.total else "",
         plan=f"/t/{quote(name)}/plan",
-        commands=[site.command("history", name, key.decode(), "--diff"), site.command("show", name, key.decode(), "--at", "now")],
+        commands=[
+            site.command("history", name, key.decode(), "--diff", *command_lines.allow_gap(needed=bool(told.unread))),
+            site.command("show", name, key.decode(), "--at", "now", *command_lines.allow_gap(needed=gap)),
+        ],
     )
 
 
@@ -109,6 +115,10 @@ def versions(site: Site, vault: TableVault, found: list[ItemVersion], upto: int,
     return Versions([*keys, *sorted(each for each in names if each not in keys)], columns, first, len(found))
 
 
+def _cell(before: ShownValue | None, after: ShownValue | None, kind: str) -> str:
+    return values.changed_cells(before, after)[1] if kind == differences.CHANGED else values.cell(after)
+
+
 def _column(
     site: Site,
     vault: TableVault,
@@ -129,7 +139,7 @@ def _column(
         actors=[f"{each.actor} ({each.source}{'' if each.settled else ', not settled'})" for each in claims],
         sequence=version.sequence or "",
         exists=exists,
-        cells={name: (values.cell(after.get(name)), kind) for name, kind in kinds.items()},
+        cells={name: (_cell(before.get(name), after.get(name), kind), kind) for name, kind in kinds.items()},
         changed=sorted(name for name, kind in kinds.items() if kind != differences.SAME),
         json=values.document(after, typed=typed) if exists else "",
     )

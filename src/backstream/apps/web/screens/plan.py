@@ -20,6 +20,7 @@ from backstream.model.changes.merge import Merge, MergeVerdict
 from backstream.operations.revert import OnConflict, PlanRow
 from backstream.operations.revert.plan_file import FAILED
 
+MOMENT = "MOMENT"  # in a command, in the place of one that is not chosen yet
 REASONS = {MergeVerdict.CONFLICT: "others have changed the same since", MergeVerdict.GONE: "somebody has deleted it since"}
 
 
@@ -39,19 +40,21 @@ async def form(site: Site, request: Request) -> Response:
     name = request.path_params["table"]
     chosen = selection.recalled(asked(request, "sel"), site.privacy)
     window = await site.read(request, lambda token: site.vault(token, name).window(site.clock.now()))
+    since, until = asked(request, "from"), asked(request, "to") or "now"
+    words = PlanWish(name, since or MOMENT, until, chosen).words
     return site.page(
         request,
         "plan_form.html",
         table=name,
-        since=asked(request, "from"),
-        until=asked(request, "to") or "now",
+        since=since,
+        until=until,
         chosen=chosen,
         events=selection.EVENTS,
         window=str(window),
         durable="" if window.until is None else moment.iso(window.until),
         merges=list(Merge),
         conflicts=list(OnConflict),
-        commands=[],
+        commands=[site.command(*words, "--plan", f"{name}-plan.ndjson")],
     )
 
 
@@ -150,12 +153,18 @@ async def _of_rows(site: Site, request: Request, job: BackgroundTask, made: Plan
         previous=f"{here}?first={max(0, first - plans.SIZE)}" if first else "",
         download=f"{here}/file",
         **_deeds(site, made.report.warnings),
-        commands=[
-            job.command,
-            site.command("revert", job.table, "--apply", f"{job.table}-plan.ndjson"),
-            site.command(*job.subject.words),
-        ],
+        commands=[job.command, _apply(site, job.table, made), site.command(*job.subject.words, *_most(made))],
     )
+
+
+def _most(made: PlanFile) -> list[str]:
+    """Returns the argument without which a plan that deletes most of a table is refused."""
+    needed = made.report.needs_expect_deletes
+    return [] if needed is None else ["--expect-deletes", str(needed)]
+
+
+def _apply(site: Site, table: str, made: PlanFile) -> str:
+    return site.command("revert", table, "--apply", f"{table}-plan.ndjson", *_most(made))
 
 
 def _deeds(site: Site, warnings: object) -> dict[str, object]:
@@ -214,9 +223,7 @@ async def run(site: Site, request: Request) -> Response:
         needed = made.report.needs_expect_deletes
         if needed is not None and (most is None or most < needed):
             raise Refused(f"this deletes {needed:,} rows, most of the table", hint="Type how many rows may be deleted.")
-        running = BackgroundTask(
-            "run", job.table, wish, site.clock, site.command("revert", job.table, "--apply", f"{job.table}-plan.ndjson")
-        )
+        running = BackgroundTask("run", job.table, wish, site.clock, _apply(site, job.table, made))
         site.jobs.start(running, lambda each: plans.run(site, wish, made, most, each))
     return go_to(f"/runs/{quote(running.id)}")
 

@@ -21,13 +21,21 @@ from backstream.operations.restore import Failure, Restored
 from backstream.operations.revert import Reverted
 
 NAMED = 50  # failures of a run that are shown
+STEMS = {
+    ("revert", "resume"): "revert",
+    ("revert", "undo"): "revert",
+    ("restore", "resume"): "restore",
+    ("restore", "undo"): "undo",
+}
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
 async def runs(site: Site, request: Request) -> Response:
     """`GET /runs`."""
     left = await site.read(request, lambda _: left_files(resumable_folder()))
-    return site.page(request, "runs.html", jobs=site.jobs.of_kind("run"), left=left, folder=str(resumable_folder()))
+    commands = [line for each in left for line in _go_on_lines(site, each)][:NAMED]
+    jobs = site.jobs.of_kind("run")
+    return site.page(request, "runs.html", jobs=jobs, left=left, folder=str(resumable_folder()), commands=commands)
 
 
 async def run(site: Site, request: Request) -> Response:
@@ -48,8 +56,23 @@ async def run(site: Site, request: Request) -> Response:
         facts=_facts(job.result),
         failures=_failures(site, job.result),
         left=left,
-        commands=[job.command],
+        commands=[job.command] if left is None else _go_on_lines(site, left) or [job.command],
     )
+
+
+def _go_on_lines(site: Site, left: LeftFile) -> list[str]:
+    """Returns the commands that resume a run and take it back."""
+    can = {"resume": left.resume, "undo": left.undo}
+    return [_go_on_line(site, left.table, left.kind, what, _path(left.kind, what, left.id)) for what in can if can[what]]
+
+
+def _go_on_line(site: Site, table: str, kind: str, what: str, path: Path) -> str:
+    return site.command(kind, table, f"--{what}", str(path))
+
+
+def _path(kind: str, what: str, which: str) -> Path:
+    """Returns the file by which a run is resumed, or undone."""
+    return resumable_folder() / f"backstream-{STEMS[kind, what]}-{which}.ndjson"
 
 
 def _facts(report: Any) -> list[tuple[str, str]]:
@@ -92,19 +115,13 @@ async def go_on(site: Site, request: Request) -> Response:
     check_deed(site, request, Deed(target))
     if _ID.fullmatch(left) is None or kind not in ("revert", "restore") or what not in ("resume", "undo"):
         raise UsageError("this form names no run")
-    names = {
-        ("revert", "resume"): "revert",
-        ("revert", "undo"): "revert",
-        ("restore", "resume"): "restore",
-        ("restore", "undo"): "undo",
-    }
-    path = resumable_folder() / f"backstream-{names[kind, what]}-{left}.ndjson"
+    path = _path(kind, what, left)
     if not path.is_file():
         raise NotFound(f"there is no file {path.name} in {path.parent}", hint="Start the server in the folder of that run.")
     known = await site.read(request, lambda _: left_file(resumable_folder(), kind, left))
     if known is None or (known.table, known.target) != (table, target):
         raise Refused(f"nothing was written: {path.name} is not of a run that writes to {target}", hint="Open Runs again.")
-    job = BackgroundTask("run", table, f"{what} {kind} {left}", site.clock, site.command(kind, table, f"--{what}", str(path)))
+    job = BackgroundTask("run", table, f"{what} {kind} {left}", site.clock, _go_on_line(site, table, kind, what, path))
     site.jobs.start(job, lambda each: _do(site, each, kind, what, path))
     return go_to(f"/runs/{job.id}")
 

@@ -8,14 +8,16 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstream.apps.web import states, values
+from backstream.apps.web import command_lines, states, values
 from backstream.apps.web.background.jobs import BackgroundTask
 from backstream.apps.web.background.stopping import StopToken
+from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, field, go_to
 from backstream.apps.web.states import StateCopy
 from backstream.errors import BackstreamError, Failed, OutsideWindow
 from backstream.model import moment, moment_arguments
 from backstream.model.values.key_arguments import parse_partition
+from backstream.operations.restore.selection import TenantFilter
 
 SOON = 1.5  # seconds that a page waits for a state, before it says that it is being worked out
 ATTRIBUTES = 8  # in the list; the item's own screen has all
@@ -36,8 +38,8 @@ async def choose(site: Site, request: Request) -> Response:
     name = request.path_params["table"]
     given = {
         "at": field(request, "at").strip(),
-        "part": site.privacy.remember(field(request, "partition").strip()),
-        "ten": site.privacy.remember(field(request, "tenant").strip()),
+        "part": site.privacy.remember(field(request, "partition")),
+        "ten": site.privacy.remember(field(request, "tenant")),
     }
     return go_to(f"/t/{quote(name)}/state?{urlencode({each: value for each, value in given.items() if value})}")
 
@@ -54,6 +56,8 @@ async def state(site: Site, request: Request) -> Response:
         if at > now:
             raise OutsideWindow(f"{moment.iso(at)} is in the future", hint=str(vault.window(now)))
         site.privacy.check_filters(vault.catalog, None, (), tenant or None)
+        if tenant:
+            TenantFilter(vault, tenant)  # refuses one where the table is not split by tenant
         job = site.states.of(name, at, site.config.memory, lambda each: site.vault(each.token, name))
         job.finished.wait(SOON)
         return at, job
@@ -61,13 +65,16 @@ async def state(site: Site, request: Request) -> Response:
     at, job = await site.read(request, begin)
     here = {"at": moment.iso(at), "part": asked(request, "part"), "ten": asked(request, "ten")}
     query = {each: value for each, value in here.items() if value}
-    commands = [site.command("restore", name, "--at", moment.iso(at), "--to-file", f"{name}.ndjson")]
+    words = ["restore", name, "--at", moment.iso(at), "--to-file", f"{name}.ndjson"]
+    words += command_lines.filters(ChangeFilters(partition=partition, tenant=tenant))
     if job.error is not None:
         raise job.error
     if job.defect:
         raise Failed(f"the state could not be computed: {job.defect}, a defect of Backstream", hint="Please report it.")
     if not isinstance(job.result, StateCopy):
-        return site.page(request, "working.html", table=name, job=job, what=f"{name} at {moment.iso(at)}", commands=commands)
+        return site.page(
+            request, "working.html", table=name, job=job, what=f"{name} at {moment.iso(at)}", commands=[site.command(*words)]
+        )
     found: StateCopy = job.result
     items, after = await site.read(request, lambda token: _page(site, token, request, found, partition, tenant))
     following = f"/t/{quote(name)}/state?{urlencode({**query, 'after': site.privacy.remember(after)})}" if after else ""
@@ -84,7 +91,7 @@ async def state(site: Site, request: Request) -> Response:
         first=f"/t/{quote(name)}/state?{urlencode(query)}" if asked(request, "after") else "",
         notes=site.privacy.words(found.notes),
         unread=site.privacy.words(found.unread),
-        commands=commands,
+        commands=[site.command(*words, *command_lines.allow_gap(needed=found.gap))],
     )
 
 

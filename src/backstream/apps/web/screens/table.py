@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from backstream.apps.web import command_lines, selection
 from backstream.apps.web.background.stopping import StopToken
+from backstream.apps.web.certain import window_has_gap
 from backstream.apps.web.differences import Line, lines
 from backstream.apps.web.history import kinds, listing, timeline, timeline_chart
 from backstream.apps.web.history.spans import ShownWindow, span_of
@@ -39,6 +40,7 @@ class View(msgspec.Struct, frozen=True):
     marks: list[Mark]
     about: int
     named: bool
+    gap: bool
 
 
 class ChangeRow(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ def view_of(site: Site, vault: TableVault, since: str, until: str) -> View:
     step = timeline.step_for(span.since, span.until)
     shown = timeline.bars(found, span.since, span.until, step)
     named = all(each.named for each in found if each.since <= span.until and each.until > span.since)
-    return View(span, step, shown, _marks(site, vault), round(sum(each.count for each in shown)), named)
+    gap = window_has_gap(vault, span.window, site.clock.now())
+    return View(span, step, shown, _marks(site, vault), round(sum(each.count for each in shown)), named, gap)
 
 
 def _marks(site: Site, vault: TableVault) -> list[Mark]:
@@ -120,7 +123,7 @@ async def table(site: Site, request: Request) -> Response:
         rows=[(each, base_url(name, ShownWindow(each.since - 1, each.until), sel)) for each in view.bars if round(each.count)],
         can_count=view.about <= kinds.MOST,
         most=kinds.MOST,
-        commands=[_command(site, name, span, chosen, "--summary"), site.command("status", name)],
+        commands=[_command(site, name, span, chosen, "--summary", gap=view.gap), site.command("status", name)],
     )
 
 
@@ -150,9 +153,10 @@ def _moves(name: str, span: ShownWindow, sel: str) -> list[tuple[str, str]]:
     return [(words, base_url(name, each, sel)) for words, each in moves]
 
 
-def _command(site: Site, name: str, span: ShownWindow, chosen: ChangeFilters, *more: str) -> str:
+def _command(site: Site, name: str, span: ShownWindow, chosen: ChangeFilters, *more: str, gap: bool) -> str:
+    """Returns the command of a window. `gap`: not all of its changes are known."""
     window = command_lines.window(moment.iso(span.since), moment.iso(span.until))
-    return site.command("changes", name, *window, *command_lines.filters(chosen), *more)
+    return site.command("changes", name, *window, *command_lines.filters(chosen), *more, *command_lines.allow_gap(needed=gap))
 
 
 async def choose(site: Site, request: Request) -> Response:
@@ -178,16 +182,17 @@ async def changes(site: Site, request: Request) -> Response:
     name, sel = request.path_params["table"], asked(request, "sel")
     chosen = selection.recalled(sel, site.privacy)
 
-    def read(token: StopToken) -> tuple[ShownWindow, listing.ChangePage, list[ChangeRow]]:
+    def read(token: StopToken) -> tuple[ShownWindow, listing.ChangePage, list[ChangeRow], bool]:
         vault = site.vault(token, name)
         criteria = chosen.criteria(vault, site.privacy)
         found = timeline.counted(vault, site.names)
         span = span_of(vault, asked(request, "from"), asked(request, "to"), site.clock.now(), reach_of(found))
         cursor = site.privacy.recall(asked(request, "after"))
         page = listing.page(vault, span.window, criteria, cursor, found, site.clock, token, site.config.memory)
-        return span, page, [_row(site, vault, name, each.seen, each.by) for each in page.changes]
+        rows = [_row(site, vault, name, each.seen, each.by) for each in page.changes]
+        return span, page, rows, window_has_gap(vault, span.window, site.clock.now())
 
-    span, page, rows = await site.read(request, read)
+    span, page, rows, gap = await site.read(request, read)
     after = site.privacy.remember(page.after)
     return site.page(
         request,
@@ -202,7 +207,7 @@ async def changes(site: Site, request: Request) -> Response:
         on=f"/t/{quote(name)}/changes?{urlencode(ShownWindow(page.searched, span.until).query(sel=sel))}" if page.searched else "",
         back=base_url(name, span, sel),
         plan=f"/t/{quote(name)}/plan?{urlencode(span.query(sel=sel))}",
-        commands=[_command(site, name, span, chosen)],
+        commands=[_command(site, name, span, chosen, gap=gap)],
     )
 
 
@@ -225,7 +230,7 @@ async def counts(site: Site, request: Request) -> Response:
     """`GET /t/TABLE/kinds`: the timeline by event, and the busiest keys, counted change by change."""
     name, sel = request.path_params["table"], asked(request, "sel")
 
-    def read(token: StopToken) -> tuple[ShownWindow, list[Mark], kinds.Kinds, list[tuple[str, str, int]]]:
+    def read(token: StopToken) -> tuple[ShownWindow, list[Mark], kinds.Kinds, list[tuple[str, str, int]], bool]:
         vault = site.vault(token, name)
         found = timeline.counted(vault, site.names)
         span = span_of(vault, asked(request, "from"), asked(request, "to"), site.clock.now(), reach_of(found))
@@ -234,9 +239,9 @@ async def counts(site: Site, request: Request) -> Response:
         step = timeline.step_for(span.since, span.until)
         counted = kinds.kinds(vault, span.window, step, token, site.config.memory)
         busiest = [(key_words(key), site.privacy.item_url(name, key), count) for key, count in counted.busiest]
-        return span, _marks(site, vault), counted, busiest
+        return span, _marks(site, vault), counted, busiest, window_has_gap(vault, span.window, site.clock.now())
 
-    span, marks, counted, busiest = await site.read(request, read)
+    span, marks, counted, busiest, gap = await site.read(request, read)
     return site.page(
         request,
         "parts/kinds.html" if asked(request, "part") else "kinds.html",
@@ -247,5 +252,5 @@ async def counts(site: Site, request: Request) -> Response:
         bars=[(each, base_url(name, ShownWindow(each.since - 1, each.until), sel)) for each in counted.bars if each.count],
         unread=site.privacy.words(counted.unread),
         back=base_url(name, span, sel),
-        commands=[_command(site, name, span, ChangeFilters(), "--summary")],
+        commands=[_command(site, name, span, ChangeFilters(), "--summary", gap=gap)],
     )

@@ -3,6 +3,7 @@
 
 function copying(root) {
   for (const button of root.querySelectorAll("button.copy")) {
+    button.hidden = false;
     button.addEventListener("click", async () => {
       const text = button.dataset.copy;
       try {
@@ -99,7 +100,17 @@ function sliding() {
   slide.addEventListener("input", () => show(true));
   form.addEventListener("submit", (event) => event.preventDefault());
   show(false);
+  const region = document.querySelector("table.versions").parentElement;
+  region.scrollLeft = region.scrollWidth; // the newest version is the one that the slider names
 }
+
+// Browsers that know no style for closed details print them only if they are open.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const each of opened) each.open = true;
+});
+addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
 
 for (const button of document.querySelectorAll("button.print")) {
   button.hidden = false;

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from backstream.model.clocks import CLOCKS_APART
+from backstream.model.values.shell_words import shell_line
 from backstream.operations.inspect.safety import Identity
 from backstream.operations.restore.targets.kept import Journal, Keyed, UndoHead, UndoRecorder, begin
 from backstream.ports import Clock, Table
@@ -66,4 +66,4 @@ class Undo:
 
 def command(table: str, path: Path) -> str:
     """Returns the command that undoes a restore."""
-    return shlex.join(["backstream", "restore", table, "--undo", str(path)])
+    return shell_line(["backstream", "restore", table, "--undo", str(path)])
