@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from backstream.apps.config import Config
 from backstream.apps.library import TableBackup, Vault
-from backstream.apps.web import command_lines, values
+from backstream.apps.web import addresses, command_lines, values
 from backstream.apps.web.access.privacy import Privacy
 from backstream.apps.web.access.remembered import Remembered
 from backstream.apps.web.access.sessions import Secrets, Visitor
@@ -67,7 +67,7 @@ def templates() -> Environment:
         "as_typed": as_typed,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
-    made.globals |= {"version": __version__}
+    made.globals |= {"version": __version__, "root": addresses.root}
     return made
 
 

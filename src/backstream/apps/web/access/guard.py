@@ -11,6 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from backstream.apps.web import addresses
 from backstream.apps.web.access.sessions import Doorkeeper, Secrets, Visitor
 from backstream.apps.web.access.settings import WebSettings
 from backstream.apps.web.background.work import ReaderGone
@@ -141,7 +142,7 @@ class Guard:
         secure = "; Secure" if self._settings.secure else ""
         cookie = f"{self._cookie}={self._known.new_session()}; Path=/; HttpOnly; SameSite=Strict{secure}"
         page = self._page(200, "You are in.", "")
-        await request.answer(200, page, [(b"set-cookie", cookie.encode()), (b"refresh", b"0; url=/")])
+        await request.answer(200, page, [(b"set-cookie", cookie.encode()), (b"refresh", f"0; url={addresses.at('/')}".encode())])
         return True
 
     async def _forged(self, request: _Answering, visitor: Visitor) -> str:
@@ -178,14 +179,14 @@ class _Answering:
     """One request and its answer: bodies are bounded in size and time, and every answer gets its headers."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scope = scope
+        self.scope: Scope = addresses.enter(scope)
         self.started = False
         self._receive = receive
         self._send = send
         self._body: bytes | None = None
         self._given = False
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.path: str = self.scope["path"]
         self.query: str = scope["query_string"].decode("latin-1")
         self.peer: str = (scope.get("client") or ("", 0))[0]
         self.headers: Mapping[str, str] = _headers(scope["headers"])

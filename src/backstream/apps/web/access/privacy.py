@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from backstream.apps.web import addresses
 from backstream.apps.web.access.remembered import Remembered
 from backstream.apps.web.access.settings import WebSettings
 from backstream.errors import BackstreamError, Refused, UsageError
@@ -107,8 +108,8 @@ class Privacy:
     def item_url(self, table: str, key: bytes) -> str:
         """Returns the address of an item's screen: with its key, or, if keys are private, with its hash."""
         if self._settings.private:
-            return f"/t/{quote(table)}/item?k={self._remembered.put(key)}"
-        return f"/t/{quote(table)}/item?{urlencode({'key': key.decode()})}"
+            return addresses.at(f"/t/{quote(table)}/item?k={self._remembered.put(key)}")
+        return addresses.at(f"/t/{quote(table)}/item?{urlencode({'key': key.decode()})}")
 
     def remember(self, text: str) -> str:
         """Returns the id that replaces a text in URLs."""

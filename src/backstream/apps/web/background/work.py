@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -37,7 +38,7 @@ class Work:
         In both cases the task is told to stop, and stops at its next request to the store.
         """
         token = StopToken(self._clock, self._clock.now() + self._seconds)
-        working = asyncio.get_running_loop().run_in_executor(self._pool, task, token)
+        working = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, task, token)
         leaving = asyncio.ensure_future(_gone(request))
         try:
             both: set[asyncio.Future[Any]] = {working, leaving}

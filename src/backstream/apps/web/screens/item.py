@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -83,7 +81,6 @@ async def item(site: Site, request: Request) -> Response:
         other=f"{here}{'' if typed else '&json=dynamodb'}&upto={last}",
         older=f"{here}{more}&upto={shown.first - 1}" if shown.first > 1 else "",
         newer=f"{here}{more}&upto={min(shown.total, last + COLUMNS)}" if last < shown.total else "",
-        plan=f"/t/{quote(name)}/plan",
         commands=[
             site.command("history", name, key.decode(), "--diff", *command_lines.allow_gap(needed=bool(told.unread))),
             site.command("show", name, key.decode(), "--at", "now", *command_lines.allow_gap(needed=gap)),

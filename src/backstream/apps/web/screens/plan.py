@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from backstream.apps.web import differences, plans, selection, values
+from backstream.apps.web import addresses, differences, plans, selection, values
 from backstream.apps.web.background.jobs import RUNNING, BackgroundTask
 from backstream.apps.web.plans import PlanFile, PlanWish, RestoreWish
 from backstream.apps.web.screens.forms import Deed, check_deed
@@ -75,7 +75,7 @@ async def make(site: Site, request: Request) -> Response:
     job = BackgroundTask("plan", name, wish, site.clock, site.command(*wish.words, "--plan", f"{name}-plan.ndjson"))
     job.look()
     site.jobs.start(job, lambda each: plans.plan(site, wish, each))
-    return go_to(f"/plans/{job.id}")
+    return go_to(addresses.at(f"/plans/{job.id}"))
 
 
 async def make_new(site: Site, request: Request) -> Response:
@@ -86,7 +86,7 @@ async def make_new(site: Site, request: Request) -> Response:
     job = BackgroundTask("plan", name, wish, site.clock, site.command(*wish.words, "--dry-run"))
     job.look()
     site.jobs.start(job, lambda each: plans.try_restore(site, wish, each, dry_run=True))
-    return go_to(f"/plans/{job.id}")
+    return go_to(addresses.at(f"/plans/{job.id}"))
 
 
 def _moment(site: Site, text: str) -> str:
@@ -138,7 +138,7 @@ async def show(site: Site, request: Request) -> Response:
 async def _of_rows(site: Site, request: Request, job: BackgroundTask, made: PlanFile) -> Response:
     first = count_in(asked(request, "first"), made.rows)
     rows = await site.read(request, lambda _: [_row(site, job.table, each) for each in plans.page(made, first)])
-    here, following = f"/plans/{job.id}", first + len(rows)
+    here, following = addresses.at(f"/plans/{job.id}"), first + len(rows)
     return site.page(
         request,
         "plan.html",
@@ -225,7 +225,7 @@ async def run(site: Site, request: Request) -> Response:
             raise Refused(f"this deletes {needed:,} rows, most of the table", hint="Type how many rows may be deleted.")
         running = BackgroundTask("run", job.table, wish, site.clock, _apply(site, job.table, made))
         site.jobs.start(running, lambda each: plans.run(site, wish, made, most, each))
-    return go_to(f"/runs/{quote(running.id)}")
+    return go_to(addresses.at(f"/runs/{quote(running.id)}"))
 
 
 def _expected(request: Request) -> int | None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstream.apps.verbs.arguments import resumable_folder
-from backstream.apps.web import values
+from backstream.apps.web import addresses, values
 from backstream.apps.web.background.jobs import DONE, RUNNING, BackgroundTask
 from backstream.apps.web.left_files import LeftFile, left_file, left_files
 from backstream.apps.web.screens.forms import Deed, check_deed
@@ -104,7 +104,7 @@ async def stop(site: Site, request: Request) -> Response:
     """`POST /runs/ID/stop`: the rest stays undone, and can be resumed."""
     job = site.job(request.path_params["run"], "run")
     job.token.set()
-    return go_to(f"/runs/{job.id}")
+    return go_to(addresses.at(f"/runs/{job.id}"))
 
 
 async def go_on(site: Site, request: Request) -> Response:
@@ -123,7 +123,7 @@ async def go_on(site: Site, request: Request) -> Response:
         raise Refused(f"nothing was written: {path.name} is not of a run that writes to {target}", hint="Open Runs again.")
     job = BackgroundTask("run", table, f"{what} {kind} {left}", site.clock, _go_on_line(site, table, kind, what, path))
     site.jobs.start(job, lambda each: _do(site, each, kind, what, path))
-    return go_to(f"/runs/{job.id}")
+    return go_to(addresses.at(f"/runs/{job.id}"))
 
 
 def _do(site: Site, job: BackgroundTask, kind: str, what: str, path: Path) -> Reverted | Restored:

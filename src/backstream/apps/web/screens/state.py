@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstream.apps.web import command_lines, states, values
+from backstream.apps.web import addresses, command_lines, states, values
 from backstream.apps.web.background.jobs import BackgroundTask
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.selection import ChangeFilters
@@ -41,7 +42,11 @@ async def choose(site: Site, request: Request) -> Response:
         "part": site.privacy.remember(field(request, "partition")),
         "ten": site.privacy.remember(field(request, "tenant")),
     }
-    return go_to(f"/t/{quote(name)}/state?{urlencode({each: value for each, value in given.items() if value})}")
+    return go_to(_address(name, {each: value for each, value in given.items() if value}))
+
+
+def _address(table: str, query: Mapping[str, str]) -> str:
+    return addresses.at(f"/t/{quote(table)}/state?{urlencode(query)}")
 
 
 async def state(site: Site, request: Request) -> Response:
@@ -77,7 +82,7 @@ async def state(site: Site, request: Request) -> Response:
         )
     found: StateCopy = job.result
     items, after = await site.read(request, lambda token: _page(site, token, request, found, partition, tenant))
-    following = f"/t/{quote(name)}/state?{urlencode({**query, 'after': site.privacy.remember(after)})}" if after else ""
+    following = _address(name, {**query, "after": site.privacy.remember(after)}) if after else ""
     return site.page(
         request,
         "state.html",
@@ -88,7 +93,7 @@ async def state(site: Site, request: Request) -> Response:
         partition=partition,
         tenant=tenant,
         next=following,
-        first=f"/t/{quote(name)}/state?{urlencode(query)}" if asked(request, "after") else "",
+        first=_address(name, query) if asked(request, "after") else "",
         notes=site.privacy.words(found.notes),
         unread=site.privacy.words(found.unread),
         commands=[site.command(*words, *command_lines.allow_gap(needed=found.gap))],

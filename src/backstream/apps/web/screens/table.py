@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstream.apps.web import command_lines, selection
+from backstream.apps.web import addresses, command_lines, selection
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.certain import window_has_gap
 from backstream.apps.web.differences import Line, lines
@@ -58,7 +58,11 @@ class ChangeRow(msgspec.Struct, frozen=True):
 
 def base_url(table: str, span: ShownWindow, sel: str, **more: str) -> str:
     """Returns the address of a window of a table."""
-    return f"/t/{quote(table)}?{urlencode(span.query(sel=sel, **more))}"
+    return addresses.at(f"/t/{quote(table)}?{urlencode(span.query(sel=sel, **more))}")
+
+
+def _below_url(table: str, screen: str, span: ShownWindow, sel: str, **more: str) -> str:
+    return addresses.at(f"/t/{quote(table)}/{screen}?{urlencode(span.query(sel=sel, **more))}")
 
 
 def reach_of(counted: list[Counted]) -> tuple[int, int] | None:
@@ -174,7 +178,7 @@ async def choose(site: Site, request: Request) -> Response:
     given = {"from": field(request, "from"), "to": field(request, "to"), "sel": selection.kept(chosen, site.privacy)}
     query = urlencode({each: value for each, value in given.items() if value})
     where = "plan" if field(request, "then") == "plan" else ""
-    return go_to(f"/t/{quote(name)}{'/' if where else ''}{where}?{query}")
+    return go_to(addresses.at(f"/t/{quote(name)}{'/' if where else ''}{where}?{query}"))
 
 
 async def changes(site: Site, request: Request) -> Response:
@@ -203,10 +207,10 @@ async def changes(site: Site, request: Request) -> Response:
         chosen=chosen,
         searched=page.searched,
         changes_notes=site.privacy.words(page.notes),
-        next=f"/t/{quote(name)}/changes?{urlencode(span.query(sel=sel, after=after))}" if after else "",
-        on=f"/t/{quote(name)}/changes?{urlencode(ShownWindow(page.searched, span.until).query(sel=sel))}" if page.searched else "",
+        next=_below_url(name, "changes", span, sel, after=after) if after else "",
+        on=_below_url(name, "changes", ShownWindow(page.searched, span.until), sel) if page.searched else "",
         back=base_url(name, span, sel),
-        plan=f"/t/{quote(name)}/plan?{urlencode(span.query(sel=sel))}",
+        plan=_below_url(name, "plan", span, sel),
         commands=[_command(site, name, span, chosen, gap=gap)],
     )
 
