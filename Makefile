@@ -115,9 +115,18 @@ lambda-lock: $(VENV)/dev ## pin what the zips hold to the versions in .venv, wit
 cli-lock: $(VENV)/dev ## pin what the command line installs to the versions in .venv, with hashes (some minutes)
 	$(BIN)/python -m lambda_zip --lock-cli
 
-servers: $(VENV)/dev ## what the S3 servers on this machine do, into docs/servers.md (some minutes); each is optional
+servers: $(VENV)/dev ## what the S3 servers on this machine do, into docs/servers.md (half an hour); each is optional
 	-npm install --silent --no-audit --no-fund --ignore-scripts --prefix build/servers s3rver@3.7.1
+	-test -x build/servers/moto/bin/moto_server || { $(PYTHON) -m venv build/servers/moto && \
+		build/servers/moto/bin/python -m pip install --quiet 'moto[server]==5.2.5'; }
+	-$(MAKE) --no-print-directory build/servers/ceph-bookworm build/servers/ceph-sid
 	PYTHONPATH=tests $(BIN)/python -m kit.servers
+
+# Ceph's gateway and its cluster, unpacked from Debian's packages: it takes Linux, mmdebstrap and a root user. Snapshots of an archive are old.
+build/servers/ceph-%:
+	mmdebstrap --quiet --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
+		--include=base-files,radosgw,ceph-mon,ceph-osd,ceph-common $* $@.new
+	mv $@.new $@
 
 docs: $(VENV)/dev ## write docs/cli.md from the command line itself
 	PYTHONPATH=tests $(BIN)/python -m kit.cli_reference > docs/cli.md

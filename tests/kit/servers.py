@@ -1,25 +1,22 @@
 """`make servers`: what each S3 server on this machine does, into the table of docs/servers.md. `python -m kit.servers [NAME...]`.
 
-Each server listens on loopback, and ends with its block by its own process id. A server that is not installed is left out, and said
-to be. What differs from S3 is compared with `KNOWN`: a difference that nobody has written down fails the run.
+A server that is not there is left out, and said to be. What differs from S3 is compared with `KNOWN`: a difference that nobody
+has written down fails the run.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -32,16 +29,19 @@ from backstream.stores.s3.api import Terms
 from backstream.stores.s3.boto import BotoApi, client_config
 from backstream.stores.s3.store import S3Store
 from kit.aws import Aws
+from kit.s3_servers import SERVERS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "servers.md"
 BEGIN, END = "<!-- servers: begin -->", "<!-- servers: end -->"
-KEYS = {"AWS_ACCESS_KEY_ID": "backstream", "AWS_SECRET_ACCESS_KEY": "backstream-secret", "AWS_DEFAULT_REGION": "us-east-1"}
-PATIENCE = 120  # seconds for a server to answer
+SHORTENED = "a lock cannot be shortened"
+STAYS_ON = "a locked bucket keeps versioning"
+EXPIRY = "lifecycle rules leave what is locked"
+SOON = 30  # seconds in which a lifecycle rule of a day does something, where the server takes days for seconds
 
 # What differs from S3, by server: the words of the trial, or the name of a fact below. A newer version may know more.
 KNOWN: Mapping[str, tuple[str, ...]] = {
-    "ministack": ("another account's bucket is refused",),
-    "moto": ("wrong checksums are refused", "another account's bucket is refused"),
+    "ministack": ("another account's bucket is refused", STAYS_ON, EXPIRY),
+    "moto": ("wrong checksums are refused", "another account's bucket is refused", SHORTENED, STAYS_ON, EXPIRY),
     "s3rver": (
         "versioning",
         "If-None-Match",
@@ -50,171 +50,54 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "another account's bucket is refused",
         "210 versions in pages",
         "Object Lock",
+        SHORTENED,
+        STAYS_ON,
+        EXPIRY,
     ),
-    "Ceph RGW": ("If-None-Match", "wrong checksums are refused", "another account's bucket is refused"),
+    "Ceph RGW (bookworm)": ("If-None-Match", "wrong checksums are refused", "another account's bucket is refused"),
+    "Ceph RGW (sid)": ("wrong checksums are refused",),
 }
 
+NEEDED = "the trial of `init`"  # no vault lies on a server that it refuses, so no suite is run there
 
-# The suite of contracts, on a server: the tests that are known to fail there, with the versions that docs/servers.md names.
-CONTRACTS = tuple(f"tests/contracts/test_{each}.py" for each in ("object_store", "files", "markers", "version_remover"))
-ON_S3 = "boto3 or s3 or bucket"  # the parameters of tests that ask the server, by one transport
-KNOWN_FAILURES: Mapping[str, tuple[str, ...]] = {
-    "moto": (
-        "test_a_delete_is_a_marker_on_top",
-        "test_a_listing_goes_on_after_a_name",
-        "test_a_listing_of_versions_goes_on_after_a_name",
-        "test_bytes_that_are_not_there",
-        "test_deleting_nothing_leaves_a_marker",
-        "test_many_at_once_by_their_odd_names",
-        "test_markers_stand_where_they_were_put",
-        "test_more_versions_than_a_page",
-        "test_no_version_id_is_used_again",
-        "test_odd_names_are_kept_as_they_are",
-        "test_of_many_objects_those_that_are_missing_come_as_errors",
-        "test_writers_at_once_lose_no_version",
+
+class Suite(NamedTuple):
+    """Tests that are run on a server. `chosen`: pytest's -k; `known`: those that are known to fail, by server, with the versions
+    that docs/servers.md names."""
+
+    paths: Sequence[str]
+    chosen: str
+    known: Mapping[str, tuple[str, ...]]
+
+
+SUITES: Mapping[str, Suite] = {
+    "the suite of contracts": Suite(
+        [f"tests/contracts/test_{each}.py" for each in ("object_store", "files", "markers", "version_remover")],
+        "boto3 or s3 or bucket",  # the parameters of tests that ask the server, by one transport
+        {
+            "moto": (
+                "test_a_delete_is_a_marker_on_top",
+                "test_a_listing_goes_on_after_a_name",
+                "test_a_listing_of_versions_goes_on_after_a_name",
+                "test_bytes_that_are_not_there",
+                "test_deleting_nothing_leaves_a_marker",
+                "test_many_at_once_by_their_odd_names",
+                "test_markers_stand_where_they_were_put",
+                "test_more_versions_than_a_page",
+                "test_no_version_id_is_used_again",
+                "test_odd_names_are_kept_as_they_are",
+                "test_of_many_objects_those_that_are_missing_come_as_errors",
+                "test_writers_at_once_lose_no_version",
+            ),
+        },
+    ),
+    "a locked vault under attack, `retain`, `erase`, `check --repair`": Suite(
+        ["tests/operations/test_object_lock.py", "tests/operations/test_retain_command.py"],
+        "",
+        {"moto": ("test_nobody_shortens_a_lock",)},
     ),
 }
-SUITE = "the suite of contracts"
-NEEDED = "the trial of `init`"  # no vault lies on a server that it refuses, so the suite is not run there
 
-
-def free_port() -> int:
-    """A port of loopback that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def process(*words: str, cwd: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block."""
-    running = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield running
-    finally:
-        running.send_signal(signal.SIGTERM)
-        try:
-            running.wait(20)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-
-
-def answering(url: str, running: subprocess.Popen[bytes]) -> Aws:
-    """The server, once it answers."""
-    host, port = url.removeprefix("http://").split(":")
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and running.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                return Aws({**KEYS, "AWS_ENDPOINT_URL": url})
-        time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer (exit code {running.returncode})")
-
-
-@contextmanager
-def ministack() -> Iterator[tuple[str, Aws]]:
-    with EmbeddedServers() as servers:
-        yield _of_package("ministack", sys.executable), Aws(servers.environment())
-
-
-@contextmanager
-def moto() -> Iterator[tuple[str, Aws]]:
-    program, port = _there("moto_server"), free_port()
-    with process(program, "-H", "127.0.0.1", "-p", str(port)) as running:
-        yield _of_package("moto", "python3"), answering(f"http://127.0.0.1:{port}", running)
-
-
-@contextmanager
-def s3rver() -> Iterator[tuple[str, Aws]]:
-    """npm install --prefix build/servers s3rver"""
-    home = Path("build/servers")
-    if not (home / "node_modules" / "s3rver").is_dir():
-        raise FileNotFoundError("npm install --ignore-scripts --prefix build/servers s3rver@3.7.1")
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        program = str(home / "node_modules" / ".bin" / "s3rver")
-        with process(program, "-d", folder, "-a", "127.0.0.1", "-p", str(port), "-s") as running:
-            found = answering(f"http://127.0.0.1:{port}", running)
-            yield "3.7.1", Aws({**found.environment, "AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"})
-
-
-@contextmanager
-def ceph() -> Iterator[tuple[str, Aws]]:
-    """A cluster of one monitor and one store in memory, and the gateway. apt-get install radosgw ceph-mon ceph-osd"""
-    for name in ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph"):
-        _there(name)
-    with tempfile.TemporaryDirectory(prefix="ceph-") as folder, ExitStack() as stack:
-        conf, monitor, port, fsid = f"{folder}/ceph.conf", free_port(), free_port(), str(uuid.uuid4())
-        Path(conf).write_text(_CONF.format(fsid=fsid, mon=monitor, folder=folder, port=port))
-
-        def run_plain(*words: str) -> str:
-            return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
-
-        def run(program: str, *words: str) -> str:
-            return run_plain(program, "-c", conf, *words)
-
-        Path(f"{folder}/osd").mkdir()
-        keyring, caps = f"{folder}/keyring", ("--cap", "mon", "allow *", "--cap", "osd", "allow *")
-        run_plain("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
-        run_plain("ceph-authtool", keyring, "--gen-key", "-n", "client.admin", *caps)
-        run_plain("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v2:127.0.0.1:{monitor}]", f"{folder}/monmap")
-        run("ceph-mon", "--mkfs", "-i", "a", "--monmap", f"{folder}/monmap", "--keyring", keyring)
-        stack.enter_context(process("ceph-mon", "-c", conf, "-i", "a", "-f"))
-        number = run("ceph", "osd", "create").strip()
-        key = run("ceph", "auth", "get-or-create", f"osd.{number}", "mon", "allow *", "osd", "allow *")
-        Path(keyring).write_text(Path(keyring).read_text() + key)
-        run("ceph-osd", "-i", number, "--mkfs", "--osd-data", f"{folder}/osd")
-        stack.enter_context(process("ceph-osd", "-c", conf, "-i", number, "-f", "--osd-data", f"{folder}/osd"))
-        user = ("user", "create", "--uid=tests", "--display-name=tests")
-        keys = ("--access-key", KEYS["AWS_ACCESS_KEY_ID"], "--secret", KEYS["AWS_SECRET_ACCESS_KEY"])
-        run("radosgw-admin", *user, *keys)
-        gateway = stack.enter_context(process("radosgw", "-c", conf, "-n", "client.admin", "-f"))
-        version = re.search(r"version (\S+)", _version("radosgw", "--version"))
-        yield version[1] if version else "", answering(f"http://127.0.0.1:{port}", gateway)
-
-
-_CONF = """[global]
-fsid = {fsid}
-mon host = [v2:127.0.0.1:{mon}/0]
-mon initial members = a
-public addr = 127.0.0.1
-auth cluster required = cephx
-auth service required = cephx
-auth client required = cephx
-osd pool default size = 1
-osd pool default min size = 1
-osd pool default pg num = 1
-osd crush chooseleaf type = 0
-osd objectstore = memstore
-memstore device bytes = 2147483648
-mon allow pool size one = true
-mon data = {folder}/mon
-run dir = {folder}
-keyring = {folder}/keyring
-log file =
-admin socket = {folder}/$name.asok
-rgw frontends = beast endpoint=127.0.0.1:{port}
-rgw data = {folder}
-"""
-
-
-def _there(program: str) -> str:
-    if (found := shutil.which(program)) is None:
-        raise FileNotFoundError(f"{program} is not installed")
-    return found
-
-
-def _of_package(name: str, python: str) -> str:
-    return _version(python, "-c", f"from importlib.metadata import version; print(version({name!r}))")
-
-
-def _version(*words: str) -> str:
-    said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    return (said.stdout + said.stderr).strip().splitlines()[-1][:60]
-
-
-SERVERS: Mapping[str, Callable[[], Any]] = {"ministack": ministack, "moto": moto, "s3rver": s3rver, "Ceph RGW": ceph}
 
 # --- what is asked ----------------------------------------------------------------------------------------------------------------
 
@@ -235,6 +118,9 @@ def facts(aws: Aws) -> dict[str, str]:
     found["another account's bucket is refused"] = _tried(lambda: _refuses_owner(s3, bucket))
     found["210 versions in pages"] = _tried(lambda: _pages(s3, bucket))
     found["Object Lock"] = _tried(lambda: _locks(s3, f"{bucket}-lock"))
+    found[SHORTENED] = _tried(lambda: _shortens(s3, f"{bucket}-lock"))
+    found[STAYS_ON] = _tried(lambda: _suspends(s3, f"{bucket}-lock"))
+    found[EXPIRY] = _tried(lambda: _expires(s3, f"{bucket}-days"))
     return found
 
 
@@ -275,38 +161,81 @@ def _locks(s3: Any, bucket: str) -> str:
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
     s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule})
     version = s3.put_object(Bucket=bucket, Key="locked", Body=b"x")["VersionId"]
+    return _refused(lambda: s3.delete_object(Bucket=bucket, Key="locked", VersionId=version), "a locked version was removed")
+
+
+def _shortens(s3: Any, bucket: str) -> str:
+    mode, now = "COMPLIANCE", datetime.now(UTC)
+    where = {"Bucket": bucket, "Key": "shortened"}
+    put = s3.put_object(**where, Body=b"x", ObjectLockMode=mode, ObjectLockRetainUntilDate=now + timedelta(days=1))
+    where["VersionId"] = put["VersionId"]
+    sooner = {"Mode": mode, "RetainUntilDate": now + timedelta(hours=1)}
+    return _refused(lambda: s3.put_object_retention(**where, Retention=sooner), "anybody shortens it, also in compliance mode")
+
+
+def _suspends(s3: Any, bucket: str) -> str:
+    off = {"Status": "Suspended"}
+    return _refused(lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=off), "PutBucketVersioning suspends it")
+
+
+def _expires(s3: Any, bucket: str) -> str:
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    tomorrow = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=1)}
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=bucket, Key="free", Body=body)
+        s3.put_object(Bucket=bucket, Key="locked", Body=body, **tomorrow)
+    rule = {"ID": "gone", "Status": "Enabled", "Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    until = time.monotonic() + SOON
+    while time.monotonic() < until:
+        time.sleep(1)
+        left = [each["Key"] for each in s3.list_object_versions(Bucket=bucket)["Versions"]]
+        if left.count("locked") < 2:
+            return "no: a rule removed a locked version"
+        if left.count("free") < 2:
+            return ""
+    return f"?: no rule ran within {SOON} seconds"
+
+
+def _refused(ask: Callable[[], object], otherwise: str) -> str:
     try:
-        s3.delete_object(Bucket=bucket, Key="locked", VersionId=version)
+        ask()
     except ClientError as error:
-        return "" if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403 else f"no: {error}"
-    return "no: a locked version was removed"
+        return "" if 400 <= error.response["ResponseMetadata"]["HTTPStatusCode"] < 500 else f"no: {error}"
+    return f"no: {otherwise}"
 
 
-def contracts(aws: Aws, known: Collection[str]) -> tuple[str, list[str]]:
-    """Runs the suite of contracts on this server: the line of the table, and the failing tests that are not known."""
-    with tempfile.TemporaryDirectory() as folder:
+def ran(suite: Suite, name: str, aws: Aws) -> tuple[str, list[str]]:
+    """Runs a suite on this server, beside an embedded DynamoDB: the line of the table, and the failing tests that are not known."""
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServers() as tables:
         report = Path(folder) / "report.xml"
-        words = ("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-k", ON_S3, f"--junitxml={report}")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        words = ("-q", "-p", "no:xdist", "-p", "no:cacheprovider", f"-k={suite.chosen}", f"--junitxml={report}")
+        inherited = {each: value for each, value in os.environ.items() if not each.startswith("AWS_")}
         subprocess.run(
-            [sys.executable, "-m", "pytest", *words, *CONTRACTS],
-            env={**inherited, **aws.environment},
+            [sys.executable, "-m", "pytest", *words, *suite.paths],
+            env={
+                **inherited,
+                **tables.environment(),
+                **aws.environment,
+                "AWS_ENDPOINT_URL": tables.url,
+                "AWS_ENDPOINT_URL_S3": aws.url,
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=1_800,
             check=False,
         )
-        return counted(report.read_text(), known)
+        return counted(report.read_text(), suite.known.get(name, ()))
 
 
 def counted(report: str, known: Collection[str]) -> tuple[str, list[str]]:
     """What a JUnit report says: the line of the table, and the names of failing tests whose function is not known."""
     every = re.findall(r'<testcase [^>]*? name="([^"]+)"[^>]*?(/>|>.*?</testcase>)', report, re.DOTALL)
-    ran = {name: inner for name, inner in every if "<skipped" not in inner}
-    failed = sorted(name for name, inner in ran.items() if "<failure" in inner or "<error" in inner)
+    done = {name: inner for name, inner in every if "<skipped" not in inner}
+    failed = sorted(name for name, inner in done.items() if "<failure" in inner or "<error" in inner)
     functions = sorted({name.partition("[")[0] for name in failed})
-    line = f"{len(ran) - len(failed)} of {len(ran)} pass" + (f"; not {', '.join(functions)}" if failed else "")
-    none = [] if ran else ["the suite did not run"]
+    line = f"{len(done) - len(failed)} of {len(done)} pass" + (f"; not {', '.join(functions)}" if failed else "")
+    none = [] if done else ["the suite did not run"]
     return line, [*none, *(name for name in failed if name.partition("[")[0] not in known)]
 
 
@@ -326,8 +255,9 @@ def table(found: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:
 
 def undecided(name: str, found: Mapping[str, str]) -> list[str]:
     """The differences that nobody has written down."""
-    whole = NEEDED
-    return [fact for fact, said in found.items() if said != "yes" and fact not in (whole, SUITE) and fact not in KNOWN[name]]
+    return [
+        fact for fact, said in found.items() if said != "yes" and fact != NEEDED and fact not in SUITES and fact not in KNOWN[name]
+    ]
 
 
 def main(names: list[str]) -> int:
@@ -338,10 +268,11 @@ def main(names: list[str]) -> int:
         try:
             with SERVERS[name]() as (version, aws):
                 asked = facts(aws)
-                taken = asked[NEEDED] == "yes"
-                suite, failing = contracts(aws, KNOWN_FAILURES.get(name, ())) if taken else ("not run: `init` refuses it", [])
-                found[name] = version, {**asked, SUITE: suite}
-                unknown += [f"{name}: {SUITE}: {each}" for each in failing]
+                for title, suite in SUITES.items():
+                    taken = asked[NEEDED] == "yes"
+                    asked[title], failing = ran(suite, name, aws) if taken else ("not run: `init` refuses it", [])
+                    unknown += [f"{name}: {title}: {each}" for each in failing]
+                found[name] = version, asked
         except (FileNotFoundError, RuntimeError, subprocess.SubprocessError) as error:
             _say(f"{name}: left out: {error}")
             continue
