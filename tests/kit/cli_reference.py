@@ -54,7 +54,7 @@ Every command that reports takes `--json`. Times are ISO 8601 in UTC. Keys and i
 | `witness` | `table, checked, missing, oldest_missing, gaps, proven_to, caught_up, waiting_for, throttled, seconds` |
 | `redrive` | `table, source, batches, records, redriven, captured, given_up, not_found, dry_run`, `left` (an array of `batch, sequence, why`) |
 | `erase` | `table, id, at, reason, keys, objects, lines, versions_removed, blocked_until, dry_run, seconds` and more ([erase.md](erase.md)) |
-| `retain` | `table, horizon, removed_versions, removed_bytes, kept_bytes, dry_run, dollars_per_month, locked_versions, locked_until, removed, notes, seconds, left, kept_states` |
+| `retain` | `table, horizon, removed_versions, removed_bytes, kept_bytes, dry_run, dollars_per_month, locked_versions, locked_until, locked_bytes, removed, notes, seconds, left, kept_states` |
 | `export` | `table, kind, url, from, to, rows, files, bytes, columns, unfit, seconds`, `damaged, warnings`; Iceberg: `iceberg_table` and `commits` instead of `url` and `bytes` |
 | `replicate` | `table, target, changes, copied, copied_whole, put, deleted, unchanged, gaps, lag_seconds, caught_up` |
 | `migrate` | `table, migration, source, live, scanned, changed, deleted, unchanged, already, failed, conflicts, seconds`, `failures, warnings, changes`, `undo`, `back` and `resume` (commands) |

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from backstream.errors import OutsideWindow, Refused
+from backstream.model import moment
 from backstream.model.values import wire
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.base.compact import compact
@@ -48,7 +49,8 @@ class Kept(Stage):
                 compact(self.vault(), self.clock)
 
     def retain(self, keep: int, *, dry: bool = False) -> Retention:
-        return retain(self.vault(), keep, RetainContext(self.clock, None if dry else self.store))
+        around = RetainContext(self.clock, None if dry else self.store, lock_of=self.store.lock_of if dry else None)
+        return retain(self.vault(), keep, around)
 
     def moments(self, since: int) -> list[int]:
         """Every second around a change, from `since` on."""
@@ -189,13 +191,21 @@ def test_without_a_certain_state_nothing_is_removed(stage: Kept) -> None:
 def test_a_locked_version_is_waited_for(stage: Kept) -> None:
     stage.live(8)
     until = stage.clock.now() + 10 * DAY
+    free = stage.retain(3 * DAY, dry=True)
     for each in stage.store.versions(""):
         if not each.marker:
             stage.store.locks[each.name, each.version] = VersionLock(until)
     before = {(each.name, each.version) for each in stage.store.versions("") if not each.marker}
+    total = sum(each.size for each in stage.store.versions(""))
+    told = stage.retain(3 * DAY, dry=True)
     report = stage.retain(3 * DAY)
     assert report.locked_versions > 0
-    assert report.locked_until is not None
+    assert report.locked_bytes > 0
+    assert report.locked_until == moment.iso(int(until))
+    assert told.locked_bytes == free.removed_bytes
+    assert told.locked_until == report.locked_until
+    assert told.removed_bytes == 0, "nothing can be freed now"
+    assert told.kept_bytes == total
     assert before <= {(each.name, each.version) for each in stage.store.versions("")}
     horizon = stage.vault().catalog.horizon
     assert horizon is not None
@@ -206,6 +216,20 @@ def test_a_locked_version_is_waited_for(stage: Kept) -> None:
     stage.follow()
     assert stage.retain(3 * DAY).locked_versions == 0
     assert not before <= {(each.name, each.version) for each in stage.store.versions("")}
+
+
+def test_a_dry_run_tells_what_of_a_compacted_set_is_locked(stage: Kept) -> None:
+    stage.live(8, compacting=True)
+    until = stage.clock.now() + 10 * DAY
+    free = stage.retain(3 * DAY, dry=True)
+    for each in stage.store.versions("_backstream/flights/compacted/"):
+        stage.store.locks[each.name, each.version] = VersionLock(until)
+    told = stage.retain(3 * DAY, dry=True)
+    assert free.locked_versions == 0
+    assert "compacted objects" in {each.kind for each in free.removed}
+    assert "compacted objects" not in {each.kind for each in told.removed}
+    assert told.locked_until == moment.iso(int(until))
+    assert told.removed_bytes + told.locked_bytes == free.removed_bytes
 
 
 def test_a_base_backup_from_before_the_horizon_goes_and_a_later_one_stays(stage: Kept) -> None:

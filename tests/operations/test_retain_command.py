@@ -68,6 +68,8 @@ def test_a_bucket_with_locks(lived: Scene) -> None:
     assert told.code == 0
     assert told.json()["dry_run"] is True
     assert told.json()["removed_versions"] > 0
+    assert (told.json()["locked_versions"], told.json()["locked_bytes"] > 0) == (3, True)
+    assert f"LOCKED: 3 versions until {told.json()['locked_until']}" in told.err
     assert [each for each in versions(scene) if each[0].startswith(f"{scene.table}/")] == rows
     done = scene.call("retain", scene.table, "--keep", "1s", "--json")
     report = done.json()
@@ -77,6 +79,9 @@ def test_a_bucket_with_locks(lived: Scene) -> None:
     assert len(left) < len(rows)
     assert set(locked) <= set(left), "a locked version has gone"
     assert report["locked_versions"] == len(locked) == 3
+    assert [report[each] for each in ("locked_until", "locked_bytes")] == [
+        told.json()[each] for each in ("locked_until", "locked_bytes")
+    ]
     assert f"LOCKED: 3 versions until {report['locked_until']}" in done.err
     refused = scene.call("show", scene.table, key("row", 1).decode(), "--at", "2026-01-01T00:00:00Z")
     assert refused.code == 4

@@ -70,6 +70,12 @@ def compacted(vault: TableVault, generation: Generation, horizon: int) -> Iterat
             yield whole(rows)
 
 
+def partitions(vault: TableVault, set_id: str) -> list[ObjectVersion]:
+    """Returns the bodies of the objects that hold a set's lines."""
+    sources = vault.compacted.sources_name(set_id)
+    return [row for name, rows in _names(vault, f"compacted/{set_id}/") if name != sources for row in rows if not row.marker]
+
+
 def _is_old(rows: list[ObjectVersion], horizon: int) -> bool:
     return all(each.modified <= horizon for each in rows)
 

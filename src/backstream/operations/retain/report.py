@@ -30,10 +30,10 @@ class Retention(msgspec.Struct, frozen=True):
 
     `horizon`: the first moment that can be restored, ISO 8601; None if all of the history is kept. `removed_versions`,
     `removed_bytes`: of everything that was removed, delete markers included; `kept_bytes`: of everything that stays;
-    `dollars_per_month`: what the removed bytes cost in S3 Standard. `removed`: the same by kind. `locked_versions`: versions that
-    Object Lock still keeps, the last of them until `locked_until` (None if none has a date); a later run removes them. `notes`:
-    what to know besides. `left`: objects that stay because they cannot be read. `kept_states`: the moments before the horizon that
-    can be restored all the same, ISO 8601.
+    `dollars_per_month`: what the removed bytes cost in S3 Standard. `removed`: the same by kind. `locked_versions`, `locked_bytes`:
+    what Object Lock still keeps, the last of it until `locked_until` (None if nothing has a date). It is not counted as removed; a
+    later run removes it. `notes`: what to know besides. `left`: objects that stay because they cannot be read. `kept_states`: the
+    moments before the horizon that can be restored all the same, ISO 8601.
     """
 
     table: str
@@ -50,6 +50,7 @@ class Retention(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     left: Sequence[LeftObject] = ()
     kept_states: Sequence[str] = ()
+    locked_bytes: int = 0
 
 
 def dollars(size: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from backstream.operations.retain.rows import RowNames
 from backstream.operations.retain.shortening import shorten
 from backstream.operations.retain.sweep import Doomed, RetentionSweep
 from backstream.operations.retain.thinning import Thinning
-from backstream.ports import Clock, TableState, VersionRemover
+from backstream.ports import Clock, ObjectVersion, TableState, VersionLock, VersionRemover
 from backstream.vault import catalog as catalogs
 from backstream.vault import horizon as horizons
 from backstream.vault.catalog import Catalog, folder
@@ -36,7 +36,8 @@ ATTEMPTS = 3  # beside erasures that begin
 class RetainContext(msgspec.Struct, frozen=True):
     """The context of a retention besides the vault. `remover`: the right to remove versions; None for a dry run.
 
-    `spared`: seconds before now in which nothing is removed because the catalog alone says so.
+    `lock_of`: tells a dry run what lock keeps a version; None if the store has no locks. `spared`: seconds before now in which
+    nothing is removed because the catalog alone says so.
     """
 
     clock: Clock
@@ -44,6 +45,7 @@ class RetainContext(msgspec.Struct, frozen=True):
     memory: Memory = Memory()
     progress: Progress = Silent()
     spared: int = 0
+    lock_of: Callable[[ObjectVersion], VersionLock | None] | None = None
 
 
 def retain(vault: TableVault, keep: int | KeepRule, around: RetainContext) -> Retention:
@@ -72,7 +74,7 @@ class _Retention:
         self._around = around
         self._began = around.clock.now()
         self._dry = around.remover is None
-        self._sweep = RetentionSweep(around.remover)
+        self._sweep = RetentionSweep(around.remover, around.lock_of)
         self._notes: list[str] = []
         self._left: list[LeftObject] = []
         self._kept_seconds: Sequence[int] = ()
@@ -206,14 +208,14 @@ class _Retention:
                 rows.keep(entry)
         self._removing("row versions", rows.superfluous())
         if self._dry:
-            self._estimate_sets(found, horizon)
+            self._estimate_sets(vault, found, horizon)
 
-    def _estimate_sets(self, found: Inventory, horizon: int) -> None:
+    def _estimate_sets(self, vault: TableVault, found: Inventory, horizon: int) -> None:
         """Counts the bytes that rewriting the sets that span the horizon would free: in proportion to their time."""
         for each in found.sets:
             if each.since <= horizon:
                 share = min(1.0, (horizon - each.since + 1) / max(1, each.until - each.since + 1))
-                self._sweep.count("compacted objects", each.partitions, int(each.size * share))
+                self._sweep.plan_share("compacted objects", own_objects.partitions(vault, each.id), share)
 
     def _remove_own(self, vault: TableVault, horizon: int) -> None:
         generation = vault.compacted.current() if self._dry else self._shortened(vault, horizon)
@@ -260,6 +262,7 @@ class _Retention:
             dollars_per_month=dollars(sweep.bytes),
             locked_versions=sweep.locked,
             locked_until=sweep.locked_until,
+            locked_bytes=sweep.locked_bytes,
             removed=sweep.removed,
             notes=self._notes,
             left=self._left,

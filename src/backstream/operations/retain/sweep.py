@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from backstream.model import moment
 from backstream.operations.retain.report import RemovedKind
-from backstream.ports import ObjectVersion, VersionRemover
+from backstream.ports import ObjectVersion, Removal, VersionLock, VersionRemover
 
 TOGETHER = 4_000  # versions that are ordered at a time
+REQUESTS = 8  # side by side, for the locks of a dry run
 
 
 class Doomed(msgspec.Struct, frozen=True):
@@ -26,13 +28,17 @@ def whole(rows: Sequence[ObjectVersion]) -> Doomed:
 
 
 class RetentionSweep:
-    """Removes, and counts by kind. `remover` None: only counts."""
+    """Removes, and counts by kind. `remover` None: only counts; `lock_of` then tells what a lock would keep (None: nothing)."""
 
-    def __init__(self, remover: VersionRemover | None) -> None:
+    def __init__(
+        self, remover: VersionRemover | None, lock_of: Callable[[ObjectVersion], VersionLock | None] | None = None
+    ) -> None:
         self._remover = remover
+        self._lock_of = lock_of
         self._versions: dict[str, int] = {}
         self._bytes: dict[str, int] = {}
         self.locked = 0
+        self.locked_bytes = 0
         self._until: float | None = None
 
     @property
@@ -69,19 +75,42 @@ class RetentionSweep:
 
     def _remove(self, kind: str, rows: Sequence[ObjectVersion]) -> set[tuple[str, str]]:
         """Returns the names and versions of those that are locked."""
-        if self._remover is None:
-            self.count(kind, len(rows), sum(each.size for each in rows))
-            return set()
+        outcomes: Iterable[Removal] = ()
+        if rows:
+            outcomes = self._planned(rows) if self._remover is None else self._remover.remove_each(rows)
         locked = set[tuple[str, str]]()
-        for each in self._remover.remove_each(rows) if rows else ():
+        for each in outcomes:
             if each.lock is None:
                 self.count(kind, 1, each.version.size)
-                continue
-            locked.add((each.version.name, each.version.version))
-            if each.lock.until is not None:
-                self._until = max(self._until or 0.0, each.lock.until)
-        self.locked += len(locked)
+            else:
+                locked.add((each.version.name, each.version.version))
+                self._count_locked(each.lock, each.version.size)
         return locked
+
+    def _planned(self, rows: Sequence[ObjectVersion]) -> list[Removal]:
+        """Returns what a removal would come to. S3 locks no delete markers."""
+        ask = self._lock_of
+        bodies = [] if ask is None else [each for each in rows if not each.marker]
+        if ask is None or not bodies:
+            return [Removal(each) for each in rows]
+        with ThreadPoolExecutor(REQUESTS, thread_name_prefix="locks") as pool:
+            locks = {(each.name, each.version): lock for each, lock in zip(bodies, pool.map(ask, bodies), strict=True)}
+        return [Removal(each, locks.get((each.name, each.version))) for each in rows]
+
+    def plan_share(self, kind: str, rows: Sequence[ObjectVersion], share: float) -> None:
+        """Counts that this share of the bytes would go, of what no lock keeps."""
+        for each in self._planned(rows):
+            size = int(each.version.size * share)
+            if each.lock is None:
+                self.count(kind, 1, size)
+            else:
+                self._count_locked(each.lock, size)
+
+    def _count_locked(self, lock: VersionLock, size: int) -> None:
+        self.locked += 1
+        self.locked_bytes += size
+        if lock.until is not None:
+            self._until = max(self._until or 0.0, lock.until)
 
 
 def _together(doomed: Iterable[Doomed]) -> Iterator[list[Doomed]]:

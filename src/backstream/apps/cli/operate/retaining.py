@@ -39,7 +39,9 @@ def retain(
         Option(metavar="DURATION|none", help="Before that, keep the state at the end of each month.", show_default=False),
     ] = None,
     vault: Vault = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Report what would be removed, and what it costs.")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Report what would be removed, what it costs, and what is locked until when.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Remove for good what only moments before the kept period need. Every later moment stays restorable. Resumes by itself."""
@@ -72,7 +74,8 @@ def spans(states: Sequence[str]) -> str:
 
 def _locked(report: Retention) -> str:
     until = "by a legal hold" if report.locked_until is None else f"until {report.locked_until} at the latest"
-    return f"LOCKED: {counted(report.locked_versions, 'version')} {until}: a later run removes them"
+    size = f"{report.locked_bytes:,} bytes, not counted as removed"
+    return f"LOCKED: {counted(report.locked_versions, 'version')} {until} ({size}): a later run removes them"
 
 
 def _show(report: Retention) -> None:
