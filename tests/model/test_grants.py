@@ -159,3 +159,14 @@ def test_who_is_of_another_account() -> None:
     assert not is_foreign("alias/aws/dynamodb", OWN)
     assert is_foreign(f"arn:aws:sts::{OTHER}:assumed-role/x/y", OWN)
     assert is_foreign(f"arn:aws:iam::{OWN}:root", ""), "where the own one is not known, every account is another"
+
+
+def test_a_policy_that_says_something_twice_is_a_todo() -> None:
+    """Which of the two counts is up to the reader: ours took the last one, and would have sent both."""
+    one = policy({"AWS": OTHER})
+    twice = one.replace('"Action"', f'"Principal": {{"AWS": "{OWN}"}}, "Action"')
+    setup = setup_of(resource_policy=twice)
+    assert [(each.what, each.foreign, each.accepted) for each in grants(setup, OWN, accept=False)] == [
+        ("resource policy", True, False)
+    ]
+    assert [each.what for each in guarded(setup, NAMES, OWN).steps] == []

@@ -15,9 +15,24 @@ from botocore.validate import ParamValidator
 from backstream.clock import SystemClock
 from backstream.model.tables.creation import creation_of, on_demand
 from backstream.model.tables.settings import PARTS, AutoScaling, PointInTimeRecovery, TableSettings, from_description, table_of
-from backstream.model.tables.setup import Setup, SetupStep, Todo, plan, policy_for
+from backstream.model.tables.setup import Setup, SetupStep, TableNames, Todo, plan, policy_for
 from backstream.tables.memory import MemoryTable
-from kit.furnished import ACCOUNT, ARN, CAPACITY, KEY, OTHER, SAME, SCHEMA, STREAM, index, policy, settings, table
+from kit.furnished import (
+    ACCOUNT,
+    ARN,
+    CAPACITY,
+    INDEX_READS,
+    KEY,
+    OTHER,
+    READS,
+    SAME,
+    SCHEMA,
+    STREAM,
+    index,
+    policy,
+    settings,
+    table,
+)
 
 SESSION = botocore.session.get_session()
 
@@ -172,7 +187,7 @@ def test_another_name_is_in_all_that_names_the_table() -> None:
 
 def test_a_role_is_named_only_if_it_is_ones_own() -> None:
     def role(arn: str) -> Any:
-        target = {"ResourceId": "table/flights", "ScalableDimension": "d", "RoleARN": arn}
+        target = {"ResourceId": "table/flights", "ScalableDimension": READS, "RoleARN": arn}
         (step,) = plan(TableSettings({}, autoscaling=AutoScaling([target])), SCHEMA, SAME).steps
         return step.request.get("RoleARN")
 
@@ -287,7 +302,7 @@ def test_warm_throughput_that_has_grown_is_named() -> None:
 
 
 def test_alarms_of_step_scaling_are_a_persons() -> None:
-    line = {"ResourceId": "table/flights", "ScalableDimension": "d", "PolicyName": "steps", "PolicyType": "StepScaling"}
+    line = {"ResourceId": "table/flights", "ScalableDimension": READS, "PolicyName": "steps", "PolicyType": "StepScaling"}
     found = plan(TableSettings({}, autoscaling=AutoScaling(policies=[line])), SCHEMA, SAME)
     assert whats(found.steps) == whats(found.todo)
     assert "alarms" in found.todo[0].why
@@ -296,3 +311,31 @@ def test_alarms_of_step_scaling_are_a_persons() -> None:
 def test_what_names_the_old_table_from_outside_is_told() -> None:
     assert any("CloudWatch alarms" in each for each in whats(plan(settings(), SCHEMA, OTHER).todo))
     assert not any("CloudWatch alarms" in each for each in whats(plan(settings(), SCHEMA, SAME).todo))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        {"ResourceId": "table/payments", "ScalableDimension": READS},
+        {"ResourceId": "table/flights/../payments", "ScalableDimension": READS},
+        {"ResourceId": "table/flights/index/a/b", "ScalableDimension": INDEX_READS},
+        {"ResourceId": "table/flights", "ScalableDimension": INDEX_READS},
+        {"ResourceId": "service/prod/web", "ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"},
+        {"ResourceId": "table/flights", "ServiceNamespace": "cassandra", "ScalableDimension": "cassandra:table:ReadCapacityUnits"},
+        {"ResourceId": "table/flights", "ScalableDimension": "ecs:service:DesiredCount"},
+        {"ScalableDimension": READS},
+    ],
+)
+@pytest.mark.parametrize("names", [SAME, OTHER])
+def test_auto_scaling_of_something_else_is_a_persons(of: dict[str, Any], names: TableNames) -> None:
+    """A catalog is data: who may write it could scale another service of this account down to nothing."""
+    scaling = AutoScaling(
+        targets=[{**of, "MinCapacity": 0, "MaxCapacity": 0}],
+        policies=[{**of, "PolicyName": "x", "PolicyType": "TargetTrackingScaling"}],
+        scheduled_actions=[{**of, "ScheduledActionName": "x", "Schedule": "rate(1 minute)"}],
+    )
+    found = plan(TableSettings({}, autoscaling=scaling), SCHEMA, names)
+    assert whats(found.steps) == []
+    assert [each.why for each in found.todo if "scal" in each.what or "scheduled" in each.what] == [
+        "left off: it is not of this table"
+    ] * 3

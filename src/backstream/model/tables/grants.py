@@ -7,6 +7,7 @@ account's key, or send its changes elsewhere. So a setting that names an account
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -113,6 +114,7 @@ def _of_policy(text: str) -> list[str]:
     """Returns the principals that a policy lets in, and any other account in it; `?` and the reason if that is unclear."""
     try:
         document = msgspec.json.decode(text, type=dict[str, Any])
+        json.loads(text, object_pairs_hook=_without_doubles)
     except UNDECODABLE:
         return ["? (the policy cannot be read)"]
     said = document.get("Statement")
@@ -122,6 +124,14 @@ def _of_policy(text: str) -> list[str]:
     plain = msgspec.json.encode(document).decode()  # digits may be escaped in it
     mentioned = [each for each in _ACCOUNT.findall(plain) if not any(each in who for who in found)]
     return list(dict.fromkeys([*found, *mentioned]))
+
+
+def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError if a name stands twice: who reads the policy may take the one that we did not look at."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _of_statement(statement: Any) -> Sequence[str]:

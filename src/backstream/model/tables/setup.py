@@ -16,7 +16,7 @@ import msgspec
 from backstream.model.tables import leftovers
 from backstream.model.tables.creation import OF_AWS, Creation, creation_of, definitions, global_index
 from backstream.model.tables.leftovers import Left
-from backstream.model.tables.settings import PARTS, TableSettings
+from backstream.model.tables.settings import PARTS, AutoScaling, TableSettings
 from backstream.model.values.decoding import UNDECODABLE
 from backstream.model.values.schema import KeySchema
 
@@ -187,12 +187,24 @@ _OF_ACTION = (
     "EndTime",
     "ScalableTargetAction",
 )
+_LINES_OF_SCALING = {
+    "targets": ("auto scaling", "RegisterScalableTarget", _OF_TARGET),
+    "policies": ("scaling policy", "PutScalingPolicy", _OF_POLICY),
+    "scheduled_actions": ("scheduled action", "PutScheduledAction", _OF_ACTION),
+}
+_DIMENSIONS = ("dynamodb:table:", "dynamodb:index:")
 SERVICE_ROLE = ":role/aws-service-role/"  # the service takes its own by itself; naming it would take iam:PassRole
 
 
 def _scaling(settings: TableSettings, names: TableNames) -> Iterator[SetupStep | Todo]:
-    """Yields targets first: policies and scheduled actions belong to a target."""
+    """Yields targets first: policies and scheduled actions belong to a target.
+
+    A line of another table or of another service is left to a person: it would change what was never restored.
+    """
     scaling = settings.autoscaling
+    for kind in _LINES_OF_SCALING:
+        yield from (_of_something_else(kind, line) for line in getattr(scaling, kind) if not _is_of_table(line, names))
+    scaling = AutoScaling(*([each for each in getattr(scaling, kind) if _is_of_table(each, names)] for kind in _LINES_OF_SCALING))
     for target in scaling.targets:
         role = str(target.get("RoleARN", SERVICE_ROLE))
         request = _scaled(target, _OF_TARGET, names) | ({} if SERVICE_ROLE in role else {"RoleARN": role})
@@ -203,6 +215,24 @@ def _scaling(settings: TableSettings, names: TableNames) -> Iterator[SetupStep |
         request = _scaled(action, _OF_ACTION, names)
         what = f"scheduled action {request.get('ScheduledActionName')} of {_scaled_part(request)}"
         yield SetupStep(what, SCALING, "PutScheduledAction", request)
+
+
+def _is_of_table(line: Mapping[str, Any], names: TableNames) -> bool:
+    namespace, dimension = line.get("ServiceNamespace", DYNAMODB), str(line.get("ScalableDimension", ""))
+    table, _, index = str(line.get("ResourceId", "")).partition("/index/")
+    return (
+        namespace == DYNAMODB
+        and table == f"table/{names.former}"
+        and "/" not in index
+        and dimension.startswith(_DIMENSIONS[bool(index)])
+    )
+
+
+def _of_something_else(kind: str, line: Mapping[str, Any]) -> Todo:
+    what, operation, members = _LINES_OF_SCALING[kind]
+    of = f"{line.get('ServiceNamespace', DYNAMODB)} {line.get('ResourceId')}"
+    request = {name: line[name] for name in members if name in line}
+    return Todo(f"{what} of {of}", "left off: it is not of this table", SetupStep(what, SCALING, operation, request).command)
 
 
 def _scaling_policy(policy: Mapping[str, Any], names: TableNames) -> Iterator[SetupStep | Todo]:
