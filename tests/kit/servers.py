@@ -118,9 +118,10 @@ def facts(aws: Aws) -> dict[str, str]:
     found["another account's bucket is refused"] = _tried(lambda: _refuses_owner(s3, bucket))
     found["210 versions in pages"] = _tried(lambda: _pages(s3, bucket))
     found["Object Lock"] = _tried(lambda: _locks(s3, f"{bucket}-lock"))
-    found[SHORTENED] = _tried(lambda: _shortens(s3, f"{bucket}-lock"))
-    found[STAYS_ON] = _tried(lambda: _suspends(s3, f"{bucket}-lock"))
-    found[EXPIRY] = _tried(lambda: _expires(s3, f"{bucket}-days"))
+    locks = found["Object Lock"] == "yes"  # else there is nothing to look at
+    found[SHORTENED] = _tried(lambda: _shortens(s3, f"{bucket}-lock")) if locks else "?"
+    found[STAYS_ON] = _tried(lambda: _suspends(s3, f"{bucket}-lock")) if locks else "?"
+    found[EXPIRY] = _tried(lambda: _expires(s3, f"{bucket}-days")) if locks else "?"
     return found
 
 

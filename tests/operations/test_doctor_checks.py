@@ -440,6 +440,12 @@ def test_object_lock_is_said() -> None:
     made.lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 35}}}
     assert "on, compliance for 35 days" in [check.found for check in bucket_of(made)]
 
+    made.lock = {"ObjectLockEnabled": "Enabled"}
+    check = one(bucket_of(made), "Object Lock")
+    assert check.verdict is CheckVerdict.WARNING
+    assert "no new version is locked" in check.found
+    assert "--create-bucket --object-lock" in check.mend
+
 
 # --- the clock --------------------------------------------------------------------------------------------------------------------
 

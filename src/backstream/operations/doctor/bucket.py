@@ -19,6 +19,7 @@ from backstream.operations.setup import server
 from backstream.operations.setup.letter_case import WHY
 from backstream.ports import BucketSettings, LockTrial
 
+_SET_LOCK = "set a default retention: `backstream init TABLE --create-bucket --object-lock ...`"
 SETTINGS = ("versioning", "encryption", "public access", "TLS only", "Object Lock", "lifecycle")
 
 
@@ -190,7 +191,9 @@ def _lock(bucket: BucketSettings) -> Check:
     if not object_lock.is_on(found):
         return ok("Object Lock", "off: anyone with the right to delete versions can delete the backup")
     kept = object_lock.of_bucket(found)
-    return ok("Object Lock", "on, without a default retention" if kept is None else f"on, {kept}")
+    if kept is None:
+        return warning("Object Lock", "on, without a default retention: no new version is locked", _SET_LOCK)
+    return ok("Object Lock", f"on, {kept}")
 
 
 def _tried_lock(trial: LockTrial) -> Check:
@@ -200,9 +203,7 @@ def _tried_lock(trial: LockTrial) -> Check:
         return not_looked_at([name], "the bucket has no Object Lock")[0]
     tried = trial.attempt()
     if tried.weak or tried.until is None:
-        return wrong(
-            name, "; ".join(tried.weak), "set a default retention: `backstream init TABLE --create-bucket --object-lock ...`"
-        )
+        return wrong(name, "; ".join(tried.weak), _SET_LOCK)
     until = f"a version locked until {moment.iso(tried.until)} could neither be removed nor have its lock shortened"
     if tried.bypass:
         return warning(name, f"{until}; but these credentials may bypass governance mode, and could remove it")
