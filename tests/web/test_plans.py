@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
 
+from backstream.apps.web import plans
 from backstream.apps.web.access.settings import WebSettings
+from backstream.model import moment
 from backstream.model.values import wire
 from backstream.operations.revert.plan_file import Plan
 from backstream.tables.memory import MemoryTable
@@ -195,6 +199,45 @@ def test_many_rows_are_shown_a_page_at_a_time(night: Night) -> None:
             page = visit.get(following[1])
         assert len(seen) == len(set(seen)) == 107
         assert visit.get(f"{where}?first=100000").status == 400
+
+
+def test_a_version_and_a_state_lead_to_a_plan_that_goes_back_to_them(night: Night) -> None:
+    """Item 4 was written in the bad minute, and once more after it: going back to its first version takes both back."""
+    with served(night.config()) as server:
+        visit = server.visit()
+        item = visit.get("/t/flights/item?" + urlencode({"key": '{"zone":"z","number":4}'}))
+        links = re.findall(r'href="([^"]*)">Plan to go back to this version', item.body)
+        assert len(links) == 2, "three versions; there is nothing to go back to the newest for"
+        made = [_planned(visit, unescape(link)) for link in links]
+        values = [re.findall(r"± changed v (\d+) → becomes (\d+)", each.words) for each in made]
+        assert values == [[("19", "17")], [("19", "5")]]
+        at = f"/t/flights/state?at={quote(moment.iso(night.before))}"
+        state = poll(lambda: visit.get(at), lambda each: "in all" in each.words)
+        (link,) = re.findall(r'href="([^"]*)">Plan to go back to this second', state.body)
+        plan = _planned(visit, unescape(link))
+        assert "Brought back 1 Reset 5 Deleted 1" in plan.words
+
+
+def _planned(visit: Visit, address: str) -> Answer:
+    """The plan that a filled form makes, sent as it is."""
+    form = visit.get(address)
+    fields = {name: unescape(value) for name, value in re.findall(r'name="(from|to)" value="([^"]*)"', form.body)}
+    key = re.search(r'<textarea[^>]*name="key"[^>]*>\n?([^<]*)</textarea>', form.body)
+    assert key is not None
+    sent = visit.post("/t/flights/plan", {"csrf": form.csrf, **fields, "key": unescape(key[1])})
+    return poll(lambda: visit.follow(sent), lambda each: "Row by row" in each.words)
+
+
+def test_a_defect_of_a_plan_is_not_told_as_a_plan_that_is_forgotten(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("4111-1111")
+
+    monkeypatch.setattr(plans, "plan", broken)
+    with served(night.config()) as server:
+        visit = server.visit()
+        sent = visit.post("/t/flights/plan", {"csrf": visit.get("/t/flights").csrf, **night.window})
+        page = poll(lambda: visit.follow(sent), lambda each: "comes back by itself" not in each.words)
+        assert (page.status, "KeyError, a defect of Backstream" in page.words, "4111" in page.body) == (502, True, False)
 
 
 def test_a_plan_or_run_that_never_was_is_not_found(night: Night) -> None:

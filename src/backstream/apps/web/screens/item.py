@@ -11,6 +11,8 @@ from backstream.apps.web import command_lines, differences, values
 from backstream.apps.web.access.privacy import ShownValue
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.certain import state_has_gap
+from backstream.apps.web.screens.plan import form_url
+from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, count_in, field, go_to
 from backstream.errors import NotFound
 from backstream.operations.inspect.history import ItemHistory, ItemVersion
@@ -21,7 +23,10 @@ MOST = 10**9
 
 
 class VersionColumn(msgspec.Struct, frozen=True):
-    """One version. `number`: from 1, the oldest; `cells`: value and change, by attribute; `exists`: not deleted."""
+    """One version. `number`: from 1, the oldest; `cells`: value and change, by attribute; `exists`: not deleted.
+
+    `plan`: the address of a plan that goes back to it; empty for the newest.
+    """
 
     number: int
     time: str
@@ -32,6 +37,7 @@ class VersionColumn(msgspec.Struct, frozen=True):
     cells: dict[str, tuple[str, str]]
     changed: list[str]
     json: str
+    plan: str
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -58,7 +64,7 @@ async def item(site: Site, request: Request) -> Response:
         vault = site.vault(token, name)
         key = _key(site, vault, request)
         told = site.backup(token, name).tell(key.decode(), allow_gap=True)
-        shown = versions(site, vault, told.versions, count_in(asked(request, "upto"), MOST), typed=typed)
+        shown = versions(site, vault, key, told.versions, count_in(asked(request, "upto"), MOST), typed=typed)
         now = site.clock.now()
         return key, told, shown, bool(told.unread) or state_has_gap(vault, int(now), now)
 
@@ -96,17 +102,19 @@ def _key(site: Site, vault: TableVault, request: Request) -> bytes:
     return key_of(vault, asked(request, "key"))
 
 
-def versions(site: Site, vault: TableVault, found: list[ItemVersion], upto: int, *, typed: bool) -> Versions:
+def versions(site: Site, vault: TableVault, key: bytes, found: list[ItemVersion], upto: int, *, typed: bool) -> Versions:
     """Returns the last versions up to a number (0: the newest), with the changes of each."""
     end = min(upto or len(found), len(found))
     first = max(1, end - COLUMNS + 1)
     chosen = found[first - 1 : end]
     before = site.privacy.attributes(bytes(found[first - 2].image)) if first > 1 else {}
+    alone = ChangeFilters(keys=(key.decode(),))
     columns, names = list[VersionColumn](), dict.fromkeys(before)
     for number, version in enumerate(chosen, first):
         after = site.privacy.attributes(bytes(version.image))
         names |= dict.fromkeys(after)
-        columns.append(_column(site, vault, number, version, before, after, typed=typed))
+        plan = "" if number == len(found) else form_url(site, vault.catalog.table, version.time, alone)
+        columns.append(_column(site, vault, number, version, before, after, plan=plan, typed=typed))
         before = after
     keys = [each for each in vault.catalog.key_schema.names if each in names]
     return Versions([*keys, *sorted(each for each in names if each not in keys)], columns, first, len(found))
@@ -124,6 +132,7 @@ def _column(
     before: dict[str, ShownValue],
     after: dict[str, ShownValue],
     *,
+    plan: str,
     typed: bool,
 ) -> VersionColumn:
     kinds = {name: differences.kind_of(before.get(name), after.get(name)) for name in {**before, **after}}
@@ -139,4 +148,5 @@ def _column(
         cells={name: (_cell(before.get(name), after.get(name), kind), kind) for name, kind in kinds.items()},
         changed=sorted(name for name, kind in kinds.items() if kind != differences.SAME),
         json=values.document(after, typed=typed) if exists else "",
+        plan=plan,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -13,8 +13,9 @@ from backstream.apps.web import addresses, differences, plans, selection, values
 from backstream.apps.web.background.jobs import RUNNING, BackgroundTask
 from backstream.apps.web.plans import PlanFile, PlanWish, RestoreWish
 from backstream.apps.web.screens.forms import Deed, check_deed
+from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, count_in, every, field, go_to
-from backstream.errors import NotFound, Refused, UsageError
+from backstream.errors import Failed, NotFound, Refused, UsageError
 from backstream.model import moment, moment_arguments
 from backstream.model.changes.merge import Merge, MergeVerdict
 from backstream.operations.revert import OnConflict, PlanRow
@@ -33,6 +34,12 @@ class PlannedRow(msgspec.Struct, frozen=True):
     verdict: str
     reason: str
     lines: list[differences.Line]
+
+
+def form_url(site: Site, table: str, since: str, chosen: ChangeFilters) -> str:
+    """Returns the address of the form for a plan that goes back to a second."""
+    query = {"from": since, "to": "now", "sel": selection.kept(chosen, site.privacy)}
+    return addresses.at(f"/t/{quote(table)}/plan?{urlencode({each: value for each, value in query.items() if value})}")
 
 
 async def form(site: Site, request: Request) -> Response:
@@ -118,6 +125,8 @@ async def show(site: Site, request: Request) -> Response:
         return site.page(request, "working.html", table=job.table, job=job, what=f"a plan for {job.table}", commands=[job.command])
     if job.error is not None:
         return site.failed(job.error)
+    if job.defect:
+        raise Failed(f"the plan could not be made: {job.defect}, a defect of Backstream", hint="Please report it.")
     if job.result is None:
         raise NotFound(f"this plan was not made: it was {job.status}", hint="Make it anew.")
     if isinstance(job.subject, RestoreWish):

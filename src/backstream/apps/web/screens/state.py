@@ -12,6 +12,7 @@ from starlette.responses import Response
 from backstream.apps.web import addresses, command_lines, states, values
 from backstream.apps.web.background.jobs import BackgroundTask
 from backstream.apps.web.background.stopping import StopToken
+from backstream.apps.web.screens.plan import form_url
 from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, field, go_to
 from backstream.apps.web.states import StateCopy
@@ -96,6 +97,7 @@ async def state(site: Site, request: Request) -> Response:
         first=_address(name, query) if asked(request, "after") else "",
         notes=site.privacy.words(found.notes),
         unread=site.privacy.words(found.unread),
+        plan=form_url(site, name, moment.iso(at), ChangeFilters(partition=partition, tenant=tenant)),
         commands=[site.command(*words, *command_lines.allow_gap(needed=found.gap))],
     )
 
