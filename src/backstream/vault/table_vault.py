@@ -170,7 +170,7 @@ class TableVault:
         Raises Damaged, naming the object and version, if that place does not hold an item with the entry's key.
         """
         if entry.place is None:
-            return _inline(entry)
+            return self._inline(entry)
         try:
             return self._of_item(entry, entry.place, self.store.get(entry.place.name, entry.place.version))
         except MissingObject as missing:
@@ -192,7 +192,7 @@ class TableVault:
                 if entry is not None and entry.place is not None:
                     yield (tag, entry, entry.place), entry.place.name, entry.place.version
                     continue
-                at_hand.append((tag, None if entry is None else _value(_inline, entry)))
+                at_hand.append((tag, None if entry is None else _value(self._inline, entry)))
                 if len(at_hand) >= AT_HAND:
                     return
             more = False
@@ -205,6 +205,23 @@ class TableVault:
                         found = _gone(place)
                     yield tag, found if isinstance(found, BackstreamError) else _value(self._of_item, entry, place, found)
             yield from _emptied(at_hand)
+
+    def _inline(self, entry: Entry) -> bytes:
+        """Returns the image in the entry itself."""
+        image = entry.old if entry.removed else entry.image
+        if image is None:
+            raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
+        self.check_own(entry, image)
+        return image
+
+    def check_own(self, entry: Entry, image: bytes) -> None:
+        """Raises Damaged if an image that an entry holds itself is not of the entry's item."""
+        try:
+            key = self.key_of(image)
+        except Damaged as error:
+            raise Damaged(f"the log's entry {entry.sequence}: {error.message}") from error
+        if key != self.key(entry):
+            raise Damaged(f"the log's entry {entry.sequence}: the image of another item")
 
     def _of_item(self, entry: Entry, place: ImagePlace, found: StoredObject) -> bytes:
         """Returns the image in an object, if it is of the entry's item."""
@@ -316,14 +333,6 @@ class TableVault:
     def basis(self, at: int, window: Window | None = None) -> RestoreBase:
         """Returns the parts of the whole table's state at a second. `window`: its sources are not read again."""
         return self.coverage.basis(at, window)
-
-
-def _inline(entry: Entry) -> bytes:
-    """Returns the image in the entry itself."""
-    image = entry.old if entry.removed else entry.image
-    if image is None:
-        raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
-    return image
 
 
 def _value(work: Callable[_Words, bytes], *args: _Words.args, **kwargs: _Words.kwargs) -> bytes | BackstreamError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from backstream.engine.local.prefetch import batches
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, Damaged
 from backstream.model import moment
 from backstream.model.changes import merge
 from backstream.model.changes.entry import Entry
@@ -171,6 +171,12 @@ def _seen(vault: TableVault, entry: Entry, before: Entry | None, fetched_old: _I
         return SeenChange(key, entry, None, None, fetched_old.message, gone=True)
     if isinstance(fetched_new, BackstreamError):
         return SeenChange(key, entry, None, None, fetched_new.message, gone=True)
+    try:
+        for each, image in ((entry, entry.old), (entry, entry.image), *([] if before is None else [(before, before.image)])):
+            if image is not None:
+                vault.check_own(each, image)
+    except Damaged as error:
+        return SeenChange(key, entry, None, None, error.message, gone=True)
     old = _old(entry, before, fetched_old)
     new = None if entry.removed else entry.image if entry.place is None else fetched_new
     return SeenChange(key, entry, old, new, _doubt(entry, before, old, new))

@@ -30,12 +30,17 @@ Item = TypeVar("Item")
 
 
 def sound_lines(vault: TableVault, claim: SegmentHeader, body: bytes) -> Lines:
-    """Returns all lines of an object. Raises Damaged if it differs from its name."""
+    """Returns all lines of an object. Raises Damaged if it differs from its name, or holds an image of another item."""
     if claim.frames is not None:
         segments.check_frames(claim, body)
     tally, lines = LineTally(), Lines()
     for found in map(states, segments.blocks(claim, body)):
         tally.add([entry for entry, _ in found], claim.count)
+        for entry, image in found:
+            if image:
+                vault.check_own(entry, image)
+            elif entry.place is None and not entry.removed:
+                raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
         lines += [(vault.key(entry), entry, None) for entry, _ in found]
     tally.check(claim)
     return lines
