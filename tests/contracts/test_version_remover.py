@@ -22,6 +22,7 @@ from kit.names import ODD_NAMES
 from kit.transports import s3_store
 
 LOCKED_FOR = 3_600
+KEY = 1_024  # bytes of an object's key, at most
 
 
 class Removing(msgspec.Struct):
@@ -80,11 +81,12 @@ def test_named_versions_and_markers_go_and_the_others_stay(made: Removing) -> No
 
 
 def test_many_at_once_by_their_odd_names(made: Removing) -> None:
-    for number, name in enumerate(ODD_NAMES):
+    names = [name for name in ODD_NAMES if len(f"some/prefix/{name}".encode()) <= KEY]
+    for number, name in enumerate(names):
         made.store.put(name, b"%d" % number)
     kept = made.store.put("kept", b"")
     everything = [each for each in made.store.versions("") if each.name != "kept"]
-    assert len(list(made.remover.remove_each(everything))) == len(ODD_NAMES)
+    assert len(list(made.remover.remove_each(everything))) == len(names)
     assert rows(made) == [("kept", kept)]
 
 

@@ -34,6 +34,7 @@ from kit.s3_servers import SERVERS
 PAGE = Path(__file__).parent.parent.parent / "docs" / "servers.md"
 BEGIN, END = "<!-- servers: begin -->", "<!-- servers: end -->"
 SHORTENED = "a lock cannot be shortened"
+AT_ONCE = "of several creators at once one wins"
 STAYS_ON = "a locked bucket keeps versioning"
 EXPIRY = "lifecycle rules leave what is locked"
 SOON = 30  # seconds in which a lifecycle rule of a day does something, where the server takes days for seconds
@@ -48,14 +49,15 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "If-Match",
         "wrong checksums are refused",
         "another account's bucket is refused",
+        AT_ONCE,
         "210 versions in pages",
         "Object Lock",
         SHORTENED,
         STAYS_ON,
         EXPIRY,
     ),
-    "Ceph RGW (bookworm)": ("If-None-Match", "wrong checksums are refused", "another account's bucket is refused"),
-    "Ceph RGW (sid)": ("wrong checksums are refused",),
+    "Ceph RGW (bookworm)": (AT_ONCE, "If-None-Match", "wrong checksums are refused", "another account's bucket is refused"),
+    "Ceph RGW (sid)": (AT_ONCE, "wrong checksums are refused"),
 }
 
 NEEDED = "the trial of `init`"  # no vault lies on a server that it refuses, so no suite is run there
@@ -80,6 +82,7 @@ SUITES: Mapping[str, Suite] = {
                 "test_a_listing_goes_on_after_a_name",
                 "test_a_listing_of_versions_goes_on_after_a_name",
                 "test_bytes_that_are_not_there",
+                "test_counting_at_once_loses_no_step",
                 "test_deleting_nothing_leaves_a_marker",
                 "test_many_at_once_by_their_odd_names",
                 "test_markers_stand_where_they_were_put",
@@ -88,6 +91,14 @@ SUITES: Mapping[str, Suite] = {
                 "test_odd_names_are_kept_as_they_are",
                 "test_of_many_objects_those_that_are_missing_come_as_errors",
                 "test_writers_at_once_lose_no_version",
+            ),
+            "Ceph RGW (sid)": (
+                "test_a_delete_is_a_marker_on_top",
+                "test_a_listing_of_versions_goes_on_after_a_name",
+                "test_counting_at_once_loses_no_step",
+                "test_more_versions_than_a_page",
+                "test_of_eight_creators_one_wins",
+                "test_of_many_objects_those_that_are_missing_come_as_errors",
             ),
         },
     ),
@@ -106,8 +117,10 @@ def facts(aws: Aws) -> dict[str, str]:
     """What a server does: each fact is `yes`, or what it does instead."""
     s3, bucket = aws.client("s3", config=client_config()), f"backstream-{uuid.uuid4().hex[:10]}"
     found = {"versioning": _tried(lambda: _made(s3, bucket))}
-    faults = _tried(lambda: "; ".join(server.faults_of(S3Store(BotoApi(s3, bucket), "vault", SystemClock()))))
+    store = S3Store(BotoApi(s3, bucket), "vault", SystemClock())
+    faults = _tried(lambda: "; ".join(server.faults_of(store)))
     found[NEEDED] = faults
+    found[AT_ONCE] = _tried(lambda: "" if all(server.one_wins(store) for _ in range(5)) else "no: several may")
     for word in ("If-None-Match", "If-Match"):
         found[word] = (
             "no: ignored" if f"ignores {word}" in faults else "?" if faults != "yes" and "ignores" not in faults else "yes"

@@ -129,6 +129,16 @@ def test_a_bucket_is_made_for_a_vault_once_or_twice(aws: Aws, table_name: str, r
     assert set(client.get_public_access_block(Bucket=table_name)["PublicAccessBlockConfiguration"].values()) == {True}
 
 
+def test_an_error_without_words(broken: Broken) -> None:
+    """Ceph's gateway 20.2 sends an empty message."""
+    rule = broken.proxy.on(
+        answer(400, "<Error><Code>InvalidObjectName</Code><Message></Message></Error>"), method="PUT", path="/vault/b"
+    )
+    with pytest.raises(Failed, match="InvalidObjectName: no message"):
+        broken.store.put("b", b"1")
+    assert rule.fired == 1
+
+
 NOT_KNOWN = answer(501, error("NotImplemented"))
 
 

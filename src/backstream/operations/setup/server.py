@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import msgspec
@@ -22,6 +23,7 @@ from backstream.ports import ObjectStore
 FOLDER = f"{SYSTEM_FOLDER}/~server/"  # no table can have that name
 RECORD = f"{FOLDER}proven.json"
 FORMAT = 1
+AT_ONCE = 8  # writers of one name
 _NO_TAG = f'"{"0" * 32}"'
 _LOOKED_AT = 10  # versions of the tried object: this trial's are the newest
 # As much as a row version carries, and more: S3 takes 2,048 bytes of names and values.
@@ -31,12 +33,16 @@ Comparing = Callable[[], bool]  # True if the server refuses a body that is not 
 
 
 class ServerProof(msgspec.Struct, frozen=True):
-    """The record of a server that has passed. `at`: ISO 8601; `checksums`: it refuses a body that its checksum does not fit."""
+    """The record of a server that has passed. `at`: ISO 8601; `checksums`: it refuses a body that its checksum does not fit.
+
+    `at_once`: of writers that create one name at the same moment, one wins; records from before this was tried say so, too.
+    """
 
     format: int
     endpoint: str
     at: str
     checksums: bool
+    at_once: bool = True
 
 
 def proof_of(store: ObjectStore, endpoint: str) -> ServerProof | None:
@@ -64,7 +70,8 @@ def try_now(store: ObjectStore, endpoint: str, now: float, comparing: Comparing 
             f"the server of {store.url} would lose data: {'; '.join(faults)}",
             hint="Use a server, or a newer version of it, that keeps versions as S3 does: see docs/servers.md.",
         )
-    proof = ServerProof(FORMAT, endpoint, moment.iso(now), checksums=comparing is None or comparing())
+    checksums = comparing is None or comparing()
+    proof = ServerProof(FORMAT, endpoint, moment.iso(now), checksums, one_wins(store))
     store.put(RECORD, msgspec.json.format(msgspec.json.encode(proof), indent=2), {"format": str(FORMAT)})
     return proof
 
@@ -124,6 +131,23 @@ def _is_there(store: ObjectStore, name: str) -> bool:
     return True
 
 
+def one_wins(store: ObjectStore) -> bool:
+    """Returns True if one of several writers that create a name at the same moment succeeds, and no other."""
+    name = f"{FOLDER}{secrets.token_hex(8)}/once"
+
+    def create(_: int) -> bool:
+        try:
+            store.put(name, b"created", if_absent=True)
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="trial") as pool:
+        won = sum(pool.map(create, range(AT_ONCE)))
+    store.delete(name)
+    return won == 1
+
+
 def _marker(store: ObjectStore, tried: str, others: set[str]) -> str | None:
     """Deletes the object. Returns the id of its delete marker; None if there is none, or if the object can still be read."""
     marker = store.delete(tried)
@@ -162,4 +186,10 @@ def _first(store: ObjectStore, tried: str, version: str, body: bytes) -> Iterato
 
 def warnings_of(proof: ServerProof) -> list[str]:
     """Returns what is weaker than S3, and costs no data by itself."""
-    return [] if proof.checksums else ["the server compares no checksums: a body that is damaged on its way is kept as it arrives"]
+    found = [] if proof.checksums else ["the server compares no checksums: a body that is damaged on its way is kept as it arrives"]
+    if not proof.at_once:
+        found.append(
+            "the server lets several writers create one name at the same moment: let no two commands, tails or functions write "
+            "one table's vault at once"
+        )
+    return found

@@ -163,7 +163,7 @@ def _said(response: Mapping[str, Any]) -> ErrorAnswer:
     error, metadata = response["Error"], response["ResponseMetadata"]
     return ErrorAnswer(
         code=str(error.get("Code", "")),
-        message=error.get("Message", ""),
+        message=error.get("Message") or "",  # Ceph's gateway sends an error without one
         status=metadata.get("HTTPStatusCode", 0),
         headers=metadata.get("HTTPHeaders", {}),
         argument=error.get("ArgumentName", ""),
