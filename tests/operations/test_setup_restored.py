@@ -233,6 +233,7 @@ def test_rows_that_have_expired_are_not_deleted_again(scene: Scene) -> None:
         over = [image("over", n, expires={"N": str(soon)}) for n in range(3)]
         others = [
             image("expired by then", 1, expires={"N": str(NOW - 60)}),
+            image("long before", 1, expires={"N": str(NOW - 30 * 86_400)}),  # and is still there: no time to live has acted on it
             image("ancient", 1, expires={"N": str(NOW - 6 * 365 * 86_400)}),
             image("text", 1, expires={"S": str(soon)}),
             image("later", 1, expires={"N": str(NOW + WEEK)}),
@@ -250,8 +251,10 @@ def test_rows_that_have_expired_are_not_deleted_again(scene: Scene) -> None:
     assert same(scene.items(other), then)
     assert settings(scene, other).time_to_live is None
     todo = report["todo"][0]
-    assert (todo["what"], todo["why"].endswith("since then: 3"), todo["failed"]) == ("time to live", True, False)
+    assert (todo["what"], todo["why"].endswith("is over: 4"), todo["failed"]) == ("time to live", True, False)
     assert dry["todo"] == report["todo"], "a dry run says the same"
+    assert dry["sets"] == report["sets"]
+    assert "time to live by expires" not in dry["sets"]
     scene.aws.client("dynamodb").update_time_to_live(**json.loads(shlex.split(todo["command"])[-1]))
     assert settings(scene, other).time_to_live == "expires"
 

@@ -172,6 +172,12 @@ def as_grants(grants: Sequence[Grant]) -> None:
         out.print(f"names      {each.what}: {each.who} ({whose}, {'set' if each.accepted else 'NOT SET'})")
 
 
+def as_sets(sets: Sequence[str]) -> None:
+    """Prints the settings that a new table gets, one per line: a catalog says them, and a person should have read them."""
+    for each in sets:
+        out.print(f"sets       {each}")
+
+
 def as_todo(todo: Sequence[Todo]) -> None:
     """Prints the remaining manual steps at a report's end: what, why, and the command on its own line."""
     if todo:

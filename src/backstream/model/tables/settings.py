@@ -99,11 +99,25 @@ class _Encryption(msgspec.Struct):
     KMSMasterKeyArn: str = ""
 
 
+class _Searched(msgspec.Struct):
+    AttributeName: str = ""
+
+
+class _VectorIndex(msgspec.Struct):
+    SearchSchema: list[_Searched] | None = None
+
+
+class _Replica(msgspec.Struct):
+    GlobalSecondaryIndexes: list[dict[str, Any]] | None = None
+    ReplicaTableClassSummary: dict[str, Any] | None = None
+
+
 class _TableDescription(msgspec.Struct):
     AttributeDefinitions: list[_Definition] = []
     GlobalSecondaryIndexes: list[_Index] = []
     LocalSecondaryIndexes: list[_Index] | None = None
-    Replicas: list[dict[str, Any]] = []
+    VectorIndexes: list[_VectorIndex] | None = None
+    Replicas: list[_Replica] = []
     GlobalTableWitnesses: list[dict[str, Any]] | None = None
     ProvisionedThroughput: _Capacity = _Capacity()
     OnDemandThroughput: dict[str, _Number] | None = None

@@ -358,7 +358,7 @@ def _warmth(table: Mapping[str, Any], names: TableNames) -> Iterator[Todo]:
 def _is_warm(part: Mapping[str, Any]) -> dict[str, int]:
     """Returns the part's warm throughput, if it is more than a new part has."""
     warm, capacity = part.get("WarmThroughput") or {}, part.get("ProvisionedThroughput") or {}
-    grown = any(warm.get(name, 0) > max(least, capacity.get(_CAPACITY[name], 0)) for name, least in WARM.items())
+    grown = any(warm.get(name, 0) > max(least, capacity.get(_CAPACITY[name]) or 0) for name, least in WARM.items())
     return {name: warm[name] for name in WARM if name in warm} if grown else {}
 
 

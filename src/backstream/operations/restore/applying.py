@@ -278,6 +278,7 @@ class Pass:
             settings=outcome.settings,
             todo=[*outcome.todo, *named.todo],
             grants=[*outcome.grants, *named.grants],
+            sets=outcome.sets,
             spared=self._spared,
             sparing=self._sparing,
             needs_expect_deletes=None if tally is None else deletes.needed(tally, request),

@@ -12,6 +12,7 @@ from backstream.apps.cli.output import (
     as_failures,
     as_grants,
     as_json,
+    as_sets,
     as_todo,
     confirm,
     err,
@@ -264,6 +265,7 @@ def _show(report: Restored, *, json: bool) -> int:
     else:
         _show_counts(report)
         as_grants(report.grants)
+        as_sets(report.sets)
         as_todo(report.todo)
     return 1 if report.failed or any(each.failed for each in report.todo) else 0
 
@@ -288,7 +290,7 @@ def _counts(report: Restored) -> list[tuple[str, str]]:
         ("failed", f"{report.failed:,}"),
         *([("left alone", f"{report.spared:,}: the vault does not prove what they were")] if report.spared else []),
         *([("erased", f"{report.erased:,} more, which were erased from the vault since")] if report.erased else []),
-        *([("expired", f"{report.expired:,} of those put: their time to live has passed since")] if report.expired else []),
+        *([("expired", f"{report.expired:,} of those put: their time to live has passed")] if report.expired else []),
         *([("conflicts", f"{report.conflicts:,} of these: somebody changed them meanwhile")] if report.conflicts else []),
         *(_most(report) if report.dry_run else []),
         *(_planned(report.plan, report.put + report.deleted) if report.dry_run and report.plan is not None else []),

@@ -12,6 +12,7 @@ from backstream.apps.cli.output import (
     as_failures,
     as_grants,
     as_json,
+    as_sets,
     as_todo,
     confirm,
     err,
@@ -216,6 +217,7 @@ def _show(report: RestoredTogether, *, json: bool) -> int:
         as_facts(_facts(report))
         for each in report.tables:
             as_grants(each.grants)
+            as_sets(each.sets)
             as_todo(each.todo)
     undone = any(todo.failed for each in report.tables for todo in each.todo)
     return 1 if report.failed or report.not_as_of or undone else 0

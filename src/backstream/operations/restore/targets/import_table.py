@@ -71,6 +71,7 @@ def restore_by_import(
         settings=setup.settings,
         todo=[*setup.todo, *named.todo],
         grants=[*setup.grants, *named.grants],
+        sets=setup.sets(time_to_live=False),
     )
 
 

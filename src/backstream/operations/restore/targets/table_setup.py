@@ -17,6 +17,7 @@ from backstream.model.tables import grants
 from backstream.model.tables.creation import Creation
 from backstream.model.tables.grants import Grant
 from backstream.model.tables.setup import DYNAMODB, Setup, SetupStep, TableNames, Todo, after_import, plan
+from backstream.model.tables.setup_words import words_of
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore.report import TargetOutcome
@@ -28,6 +29,7 @@ from backstream.vault import catalog_versions
 from backstream.vault.catalog import Catalog
 
 TTL_CAUTION = "Where time to live is on, DynamoDB deletes rows that have expired, also restored ones."
+TTL_DELAY = 7 * 86_400  # seconds: DynamoDB deletes expired rows within a few days
 TTL_REACH = 5 * 365 * 86_400  # seconds: what expired before that, time to live leaves alone
 
 
@@ -156,13 +158,17 @@ class TableSetup:
         """Carry out what comes after the items; in a dry run only say what will be left. `undo`: what takes it back."""
         todo = [] if self._plan is None else self._after_items(self._plan, dry_run=dry_run)
         notes = [*self.notes, *([] if self._plan is not None or not self.expired else [self._expiring(dry_run=dry_run)])]
-        return TargetOutcome(notes, todo, self.grants, self.settings, self.expired, undo)
+        return TargetOutcome(notes, todo, self.grants, self.settings, self.expired, undo, self.sets(time_to_live=not self.expired))
+
+    def sets(self, *, time_to_live: bool) -> list[str]:
+        """Returns the settings that a new table gets, a line for each; none for one that was there."""
+        return [] if self._plan is None else words_of(self._plan, time_to_live=time_to_live)
 
     def _after_items(self, planned: Setup, *, dry_run: bool) -> list[Todo]:
         steps, left = list(planned.steps), list(planned.todo)
         if (step := planned.time_to_live) is not None:
             if self.expired:
-                why = f"left off: it would delete restored rows within days, those that have expired since then: {self.expired}"
+                why = f"left off: it would delete restored rows within days, those whose time to live is over: {self.expired}"
                 left.insert(0, Todo(step.what, why, step.command))
             else:
                 steps.insert(0, step)
@@ -170,7 +176,7 @@ class TableSetup:
 
     def _expiring(self, *, dry_run: bool) -> str:
         would, rows = "would put" if dry_run else "put", counted(self.expired, "row")
-        return f"it {would} back {rows} whose time to live has passed since the moment: DynamoDB deletes such rows within days"
+        return f"it {would} back {rows} whose time to live has passed: DynamoDB deletes such rows within days"
 
     def _refused(self, steps: Sequence[SetupStep]) -> list[Todo]:
         table = self._table_of(self._name)
@@ -192,10 +198,7 @@ def _with_their_key(asked: Creation, names: TableNames) -> Todo:
 
 
 class _ExpiredRowCounter:
-    """A sink around another one, which counts the rows whose time to live (in this attribute) has ended since the moment.
-
-    Rows whose time to live had ended by then were about to be deleted anyway.
-    """
+    """A sink around another one, which counts the rows whose time to live (in this attribute) would delete them: see `is_over`."""
 
     def __init__(self, sink: Sink, attribute: str, at: int, clock: Clock) -> None:
         self._sink = sink
@@ -230,9 +233,13 @@ class _ExpiredRowCounter:
 
 
 def is_over(image: bytes, attribute: str, at: int, now: float) -> bool:
-    """True if an item's time to live, in this attribute, has ended between second `at` and now."""
+    """True if an item's time to live, in this attribute, has ended between second `at` and now, or long before `at`.
+
+    An item whose time had ended shortly before `at` was about to be deleted anyway. One that was still there long after that was
+    under no time to live by this attribute, whatever a catalog says.
+    """
     value = (wire.attribute(image, attribute) or {}).get("N")
-    return value is not None and max(at, now - TTL_REACH) < float(value) < now
+    return value is not None and now - TTL_REACH < float(value) < now and not at - TTL_DELAY <= float(value) <= at
 
 
 def exists(table: Table) -> bool:
