@@ -35,9 +35,14 @@ class TemporaryFolder:
         self.path.mkdir(private_files.FOLDER)
 
     def cleanup(self) -> None:
-        """Removes it with all its contents."""
-        self._whole.cleanup()
-        self._lock.close()
+        """Removes it with all its contents, also if a signal's error interrupts that: then the error is raised when it is gone."""
+        try:
+            self._whole.cleanup()
+        except BaseException:
+            shutil.rmtree(self._whole.name, ignore_errors=True)
+            raise
+        finally:
+            self._lock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,24 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
         assert list(used.read(0)) == [(b"a", b"b")]
         assert not other.folder.exists()
     assert foreign.exists()
+
+
+def test_an_interrupted_removal_is_finished_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed, interrupts = os.unlink, iter([KeyboardInterrupt()])
+
+    def interrupted(*arguments: Any, **more: Any) -> None:
+        for each in interrupts:
+            raise each
+        removed(*arguments, **more)
+
+    used = Pairs(1)
+    used.add(b"a", b"b")
+    used.writer.flush()
+    assert used.folder.exists()
+    monkeypatch.setattr(os, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        used.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whatever_holds_items_lies_in_such_a_folder() -> None:

@@ -17,8 +17,8 @@ from backstream.errors import Failed
 
 A_MOMENT = 0.02  # seconds
 
-_LOCKING = ("threading", "concurrent.futures.", "queue")
-"""Modules whose Python code takes locks. CPython may handle a signal after a lock is taken and before that is noted."""
+_LOCKING = ("threading", "concurrent.futures.", "queue", "weakref")
+"""Modules whose Python code takes locks or calls finalizers. CPython may handle a signal when a lock is taken and not yet noted."""
 
 _LOCKS_OF_LOGGING = ("acquire", "_acquireLock")  # the rest of logging writes, which may wait for long
 _JOINING = ("join", "_wait_for_tstate_lock")  # of threading.Thread; the second until Python 3.12
