@@ -37,7 +37,7 @@ Every command that reports takes `--json`. Times are ISO 8601 in UTC. Keys and i
 
 | command | fields |
 |---|---|
-| `restore` | `table, at, target, put, deleted, unchanged, failed, dry_run, seconds`, `failures, warnings, left, settings`, `todo` (an array of `what, why, command, failed`) |
+| `restore` | `table, at, target, put, deleted, unchanged, failed, dry_run, seconds`, `failures, warnings, left, settings`, `sets` (words), `todo` (an array of `what, why, command, failed`) |
 | `revert` | `table, from, to, put, updated, deleted, unchanged, conflicts, failed, dry_run, seconds`, `conflicting` and `gone` (keys), `failures`, `undo` and `resume` (commands) |
 | `history` | an array, oldest first: `time, sequence, event, actor, image`, and `actor_source` and `actors` if somebody is named ([who.md](who.md)) |
 | `changes` | an array, or lines: `time, sequence, event, actor, key, before, after, changed`; with `--net` also `changes` (how many) |
