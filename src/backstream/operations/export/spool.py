@@ -56,7 +56,8 @@ class Spool:
         """Yields all batches with their labels, each with exactly these columns. A column that a batch lacks is null."""
         self.finish()
         for number, labels in enumerate(self._labels):
-            with pa.ipc.open_stream(str(self._path(number))) as found:
+            # By its path it would be mapped into memory, and all that was read of it would count as this process's.
+            with pa.OSFile(str(self._path(number))) as file, pa.ipc.open_stream(file) as found:
                 conform = conformer(found.schema, schema)
                 for label, batch in zip(labels, found, strict=True):
                     yield label, conform(batch)
