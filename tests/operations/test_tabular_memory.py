@@ -19,31 +19,15 @@ from operations.test_memory import MEGABYTE, launched
 
 BOUND = 64  # MB
 EACH_ITEM = "SELECT key, count(*) AS n, max(new) AS new, max(old) AS old FROM changes GROUP BY key"  # all of it waits in DuckDB
+ALL = ["--changes", "--from", moment.iso(big_vault.FIRST - 1), "--to"]
 Words = Callable[[str, str], list[str]]  # of a folder or a file for the answer, and the last second
 COMMANDS: dict[str, Words] = {
     "sql, every row": lambda place, _: ["sql", big_vault.TABLE, "SELECT * FROM changes", "--parquet", place],
     "sql, grouped": lambda place, _: ["sql", big_vault.TABLE, EACH_ITEM, "--parquet", place],
     "sql, a state": lambda place, last: ["sql", big_vault.TABLE, "SELECT * FROM items", "--at", last, "--parquet", place],
-    "changes": lambda place, last: [
-        *("export", big_vault.TABLE, "--changes", "--from", moment.iso(big_vault.FIRST - 1)),
-        *("--to", f"file://{place}", "--to", last),
-    ],
+    "changes": lambda place, last: ["export", big_vault.TABLE, *ALL, last, "--to", f"file://{place}"],
     "a state": lambda place, last: ["export", big_vault.TABLE, "--at", last, "--to", f"file://{place}"],
-    "iceberg": lambda place, last: [
-        *(
-            "export",
-            big_vault.TABLE,
-            "--format",
-            "iceberg",
-            "--changes",
-            "--from",
-            moment.iso(big_vault.FIRST - 1),
-            "--to",
-            f"file://{place}",
-            "--to",
-            last,
-        )
-    ],
+    "iceberg": lambda place, last: ["export", big_vault.TABLE, "--format", "iceberg", *ALL, last, "--to", f"file://{place}"],
 }
 
 
