@@ -68,7 +68,7 @@ def test_a_time_without_an_offset_is_refused_with_the_remedy(text: str) -> None:
     [
         *("", "yesterday", "15 ago", "m ago", "-5", "2025-13-01T00:00:00Z", "99999999999999", "999999999w ago"),
         *("15 fortnights ago", "yesterday 24:00Z", "yesterday 03:60 UTC", "tomorrow 03:00Z"),
-        *("yesterday 03:00 +25:00", "now UTC", "15m ago UTC", "1763871333 UTC"),
+        *("yesterday 03:00 +25:00", "now UTC", "15m ago UTC", "1763871333 UTC", "2025-11-23T04:15:33Z\0", "now\0"),
     ],
 )
 def test_no_moments(text: str) -> None:
