@@ -39,9 +39,9 @@ def test_nothing_else_changes(block: int, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("block", range(20))
-def test_nothing_else_changes_in_two_thousand_histories(block: int, tmp_path: Path) -> None:
-    nothing_else_changes(9_000_000 + block * 100, 100, 30 + block % 20, tmp_path)
+@pytest.mark.parametrize("block", range(10))
+def test_nothing_else_changes_in_a_thousand_histories(block: int, tmp_path: Path) -> None:
+    nothing_else_changes(9_000_000 + block * 100, 100, 30 + block, tmp_path)
 
 
 ONCE_WRONG = [

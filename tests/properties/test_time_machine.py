@@ -525,7 +525,7 @@ def test_on_s3(new_s3: Callable[[Clock], ObjectStore]) -> None:
 def test_in_memory_for_long(
     new_memory: Callable[[Clock], ObjectStore], layout: Layout, *, stocked: bool, lossy: bool, moving: bool
 ) -> None:
-    check(new_memory, examples=1000, steps=60, layout=layout, stocked=stocked, lossy=lossy, moving=moving)
+    check(new_memory, examples=400, steps=60, layout=layout, stocked=stocked, lossy=lossy, moving=moving)
 
 
 @pytest.mark.soak
