@@ -69,7 +69,7 @@ def test_rows_whose_time_to_live_has_passed_are_counted_in_place(scene: Scene, f
         ran = scene.call("restore", scene.table, "--at", str(T + 1), "--in-place", *words)
         assert ran.code == 0, ran.err
         assert "2 rows whose time to live has passed" in ran.err
-        assert "2 of those put: their time to live has passed since" in ran.out
+        assert "2 of those put: their time to live has passed" in ran.out
 
 
 def unprocessed(request: Request) -> Response:
