@@ -73,6 +73,7 @@ def test_what_is_claimed_after_a_retention_is_exact(block: int, tmp_path: Path) 
         (6_003_617, 46),  # a base backup began in the second of the horizon
         (6_003_702, 47),  # a change that is missing before the horizon, in a gap that was removed, was still reported
         (6_004_909, 39),  # the same, where the item had changed again after the horizon
+        (6_000_662, 36),  # a state's line without an image, which it needs none of, was damage to `check --read-data`
         (6_003_567, 45),  # a witness that was behind looked for newer versions only down to its own last one
     ],
 )
