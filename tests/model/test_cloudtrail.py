@@ -131,6 +131,11 @@ def test_failed_calls_and_others_are_no_writes(one: Event, *, is_one: bool) -> N
     assert is_write(one) is is_one
 
 
+@pytest.mark.parametrize("wrong", [["PutItem"], {"name": "PutItem"}, 1, None])
+def test_an_event_whose_name_is_no_text_is_no_write(wrong: object) -> None:
+    assert not is_write({"eventSource": "dynamodb.amazonaws.com", "eventName": wrong})
+
+
 def test_a_statement_that_failed_within_its_batch_wrote_nothing() -> None:
     one = TABLE.statements(
         "BatchExecuteStatement", 5, ALICE, f"DELETE FROM Music WHERE {where(A)}", f"DELETE FROM Music WHERE {where(B)}"

@@ -132,7 +132,7 @@ Written = tuple[bytes | None, Call]  # a canonical key, None where the event doe
 
 def is_write(event: Mapping[str, Any]) -> bool:
     """True for a successful call that may have written to some table of DynamoDB."""
-    return event.get("eventSource") == SOURCE and event.get("eventName") in WRITES and not event.get("errorCode")
+    return event.get("eventSource") == SOURCE and _text(event.get("eventName")) in WRITES and not event.get("errorCode")
 
 
 def writes(event: Mapping[str, Any], target: CallTarget) -> Iterator[Written]:
