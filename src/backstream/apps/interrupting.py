@@ -55,8 +55,10 @@ def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__"))
 
 
-def again_in_a_moment() -> None:
-    """Sends SIGALRM again in a moment, when the place where nothing may be raised will have been left."""
+def raise_when_harmless(frame: FrameType | None, error: Callable[[], BaseException]) -> None:
+    """Raises this, or sends SIGALRM again in a moment, when the place where nothing may be raised will have been left."""
+    if may_raise(frame):
+        raise error()
     signal.setitimer(signal.ITIMER_REAL, A_MOMENT)
 
 
@@ -70,10 +72,7 @@ def raising_after(seconds: float, error: Callable[[], BaseException]) -> Iterato
         raise error()
 
     def strike(_number: int, frame: FrameType | None) -> None:
-        if not may_raise(frame):
-            again_in_a_moment()
-            return
-        raise error()
+        raise_when_harmless(frame, error)
 
     try:
         before = signal.signal(signal.SIGALRM, strike)

@@ -18,7 +18,7 @@ from backstream.apps.cli import completion
 from backstream.apps.cli.commands import Commands
 from backstream.apps.cli.declaring import HELP
 from backstream.apps.cli.screen import Screen
-from backstream.apps.interrupting import again_in_a_moment, may_raise
+from backstream.apps.interrupting import raise_when_harmless
 from backstream.errors import BackstreamError, UsageError
 from backstream.model.values.visible import visible, visible_json
 from backstream.version import __version__
@@ -99,10 +99,7 @@ def _be_deaf() -> None:
 
 def _stop(_number: int, frame: FrameType | None) -> None:
     """Raises KeyboardInterrupt at once, or a moment later where an error would be lost or leave a lock held."""
-    if not may_raise(frame):
-        again_in_a_moment()
-        return
-    raise KeyboardInterrupt
+    raise_when_harmless(frame, KeyboardInterrupt)
 
 
 def call(words: Sequence[str]) -> int:

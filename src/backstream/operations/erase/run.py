@@ -23,7 +23,7 @@ from backstream.operations.erase.report import Blocked, Erased, NotErased
 from backstream.operations.erase.request import EraseContext, EraseRequest
 from backstream.operations.erase.row_objects import row_folders, row_versions
 from backstream.operations.erase.subject import NEVER, Subject, lived
-from backstream.operations.erase.survey import Selected, check_reason, row_objects, select
+from backstream.operations.erase.survey import SelectedItems, check_reason, row_objects, select
 from backstream.ports import ObjectVersion
 from backstream.vault import catalog as catalogs
 from backstream.vault.catalog import Catalog
@@ -85,7 +85,7 @@ class _Erasing:
 
     # --- the record ---
 
-    def _erasure(self, vault: TableVault, selected: Selected, known: Subject) -> Erasure | None:
+    def _erasure(self, vault: TableVault, selected: SelectedItems, known: Subject) -> Erasure | None:
         """Returns the record of the items that are not in an unfinished erasure already; None if all of them are."""
         future, found = forgetting.Future(vault, self._request), selected.entries
         keys = {**{key: list[Entry]() for key in future.keys}, **found}
@@ -252,7 +252,7 @@ class _Erasing:
         )
 
 
-def _is_known(known: Subject, key: bytes, selected: Selected) -> bool:
+def _is_known(known: Subject, key: bytes, selected: SelectedItems) -> bool:
     """True if all of an item is in an erasure that is known. An item without entries is in other objects alone."""
     until = known.until(key)
     return NEVER < until >= selected.over.get(key, NEVER) and all(known.has(key, each) for each in selected.entries[key])

@@ -41,7 +41,7 @@ IsWanted = Callable[[bytes], bool]
 OnUnread = Callable[[str, str], None]
 
 
-class Selected(msgspec.Struct, frozen=True):
+class SelectedItems(msgspec.Struct, frozen=True):
     """The selected items by their canonical keys, each with all of its entries, without images.
 
     Items that only other objects hold have no entries. `over`: for items in lines that no reader of the vault reads any more, the
@@ -52,7 +52,7 @@ class Selected(msgspec.Struct, frozen=True):
     over: dict[bytes, int]
 
 
-def select(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> Selected:
+def select(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnUnread) -> SelectedItems:
     """Returns the selected items.
 
     An item that was the tenant's at any time is the tenant's. `unread` receives objects that cannot be read, with the reason.
@@ -71,7 +71,7 @@ def select(vault: TableVault, request: EraseRequest, memory: Memory, unread: OnU
     over = _in_lines_that_are_over(vault, request, wanted, read, memory)
     for key in (*over, *_with_rows(vault, [each for each in request.keys if each not in found])):
         found.setdefault(key, [])
-    return Selected(found, over)
+    return SelectedItems(found, over)
 
 
 def _with_rows(vault: TableVault, keys: Collection[bytes]) -> list[bytes]:
