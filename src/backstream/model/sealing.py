@@ -63,5 +63,10 @@ def signing_of(catalog: bytes) -> Signing | None:
 
 def statement(name: str, body: bytes, metadata: Mapping[str, str]) -> bytes:
     """Returns the bytes to sign: everything about a version except its signature."""
+    return statement_of(name, hashlib.sha256(body).hexdigest(), metadata)
+
+
+def statement_of(name: str, digest: str, metadata: Mapping[str, str]) -> bytes:
+    """Returns the same for bytes with that SHA-256 (hex)."""
     said = sorted((key, value) for key, value in metadata.items() if key != SIGNATURE)
-    return msgspec.json.encode([_DOMAIN, name, hashlib.sha256(body).hexdigest(), said])
+    return msgspec.json.encode([_DOMAIN, name, digest, said])

@@ -19,6 +19,7 @@ from backstream.vault.bases import Part
 from backstream.vault.coverage import RestoreBase
 from backstream.vault.log import inventory
 from backstream.vault.log.compacted import Set
+from backstream.vault.log.filters.segment_filters import SegmentFilters
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import LogListing
@@ -58,6 +59,7 @@ class _Lookup:
         self._damaged = damaged
         self._known = dict.fromkeys(keys, FoldState())
         self._links = Links(vault.log)
+        self._filters = SegmentFilters(vault.log, vault.store, self._links, list(self._known))
         self._sets_of_bases: Sequence[Set] = ()
 
     def run(self) -> dict[bytes, Entry | None]:
@@ -122,7 +124,7 @@ class _Lookup:
                 self._damaged(Damaged(f"{each.name}: {each.strange}"))
         for since in self._pieces():
             piece = list(_cut(left, since))
-            self._take([partial(self._vault.of_segment, each, self._links, self._is_asked_for) for each in piece])
+            self._take([partial(self._vault.of_segment, each, self._links, self._is_asked_for, self._filters) for each in piece])
             if not left or _end(left[-1]) < self._earliest():
                 return
 

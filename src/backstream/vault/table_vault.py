@@ -35,6 +35,7 @@ from backstream.vault.gaps.gaps import Gaps
 from backstream.vault.log import inventory, segments
 from backstream.vault.log.checked_records import RecordVersion
 from backstream.vault.log.compacted import Compacted, Set
+from backstream.vault.log.filters.segment_filters import SegmentFilters
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.links import Links
 from backstream.vault.log.log import ChangeLog, LogListing
@@ -66,7 +67,9 @@ class TableVault:
         self._engines = engines
         self.accept_settings = False  # whether what the catalog names is used whoever it belongs to
         self._key_of = wire.KeyReader(catalog.key_schema)
-        self.log = ChangeLog(store, catalog.table, catalog.compress)
+        # A signature is of all bytes of a segment: its verifier reads them, and has no use of a filter.
+        filtering = self._key_of if catalog.signing is None else None
+        self.log = ChangeLog(store, catalog.table, catalog.compress, filtering)
         self.gaps = Gaps(store, catalog.table)
         self.bases = Bases(store, catalog.table, catalog.compress, catalog.horizon, catalog.kept_states)
         self.compacted = Compacted(store, catalog.table)
@@ -279,11 +282,11 @@ class TableVault:
         It reads a few frames of sets, and all small objects.
         """
         found, links = self.inventory(), Links(self.log)
-        wanted = self._is_of(key)
+        wanted, filters = self._is_of(key), SegmentFilters(self.log, self.store, links, [key])
         small = (each for each in found.segments if each.segment is None or each.segment.count)
         reads: list[Callable[[], list[Entry]]] = [
             *(partial(self._counting, partial(self.of_set, each, key)) for each in found.sets),
-            *(partial(self._counting, partial(self.of_segment, each, links, wanted)) for each in small),
+            *(partial(self._counting, partial(self.of_segment, each, links, wanted, filters)) for each in small),
             *(partial(self.of_set, each, key) for each in inventory.sets_of_bases(self.bases, found.generation)),
             *(partial(self.bases.read, part, wanted) for part in inventory.parts_of_bases(self.bases, found.generation)),
         ]
@@ -304,11 +307,13 @@ class TableVault:
         ignored = self.coverage.before_horizon
         return [each for each in read() if counts(ignored, each)] if ignored else read()
 
-    def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool]) -> list[Entry]:
-        """Returns the wanted entries of a segment, and notes its run in `links`.
+    def of_segment(self, listed: LogListing, links: Links, wanted: Callable[[Entry], bool], filters: SegmentFilters) -> list[Entry]:
+        """Returns the wanted entries of a segment, and notes its run in `links`. One without any, by `filters`, is not read.
 
         Raises Damaged, naming it, if it cannot be read.
         """
+        if filters.rule_out(listed):
+            return []
         fetched = self.log.fetch(listed)
         links.note(fetched)
         return self.log.entries(listed, fetched, wanted)

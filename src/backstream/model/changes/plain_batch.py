@@ -23,12 +23,13 @@ _OTHERWISE = (AttributeError, IndexError, KeyError, OverflowError, RecursionErro
 
 
 class PlainLine(msgspec.Struct, frozen=True, gc=False):
-    """One change. `line`: with its line break; `size`: bytes of its keys and images; `micros`: as of a `Change`."""
+    """One change. `line`: with its line break; `size`: bytes of its keys and images; `micros`, `keys`: as of a `Change`."""
 
     sequence: str
     micros: int
     line: bytes
     size: int
+    keys: bytes = b""
 
     @property
     def seconds(self) -> int:
@@ -75,7 +76,7 @@ def _line(record: Mapping[str, Any], label: str, schema: Sequence[tuple[str, str
     old_part = b',"OldImage":' + before_image if before_image else b""
     new_part = b',"NewImage":' + after_image if after_image else b""
     line = b"%b%b%b%b}\n" % (said.encode(), keys, old_part, new_part)
-    return PlainLine(sequence, micros, line, len(keys) + len(before_image) + len(after_image))
+    return PlainLine(sequence, micros, line, len(keys) + len(before_image) + len(after_image), keys)
 
 
 def _micros(created: object) -> int:

@@ -23,6 +23,7 @@ from backstream.vault.erasure.erasures import TouchedObject
 from backstream.vault.log import compacted, erased_lines, frames, segments
 from backstream.vault.log.compacted import Generation, Set
 from backstream.vault.log.erased_lines import ErasedLines
+from backstream.vault.log.filters.filter_metadata import OF_LINES
 from backstream.vault.log.frames import FrameLine
 from backstream.vault.log.inventory import Inventory
 from backstream.vault.log.log import LogListing
@@ -30,7 +31,7 @@ from backstream.vault.log.segments import Segment, SegmentHeader
 from backstream.vault.log.sources import Sources
 from backstream.vault.table_vault import TableVault
 
-OF_PREDECESSOR = ("previous", "upon", "signature")  # metadata that vouches for the lines, which the new one has not
+OF_PREDECESSOR = ("previous", "upon", "signature", *OF_LINES)  # metadata that vouches for the lines, which the new one has not
 
 
 def rewrite(

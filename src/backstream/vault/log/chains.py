@@ -6,7 +6,7 @@ Each segment is an unbroken run of its shard and names its predecessor, so a mis
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -54,6 +54,14 @@ def run_of(segment: Segment, after: str = UNKNOWN) -> Run | None:
     if segment.kind is not SegmentKind.TAIL:
         return None
     return Run(segment.stream, segment.shard, segment.first, segment.last, after, segment.min_time, segment.max_time)
+
+
+def stated_run(segment: Segment, said: Mapping[str, str], head: str) -> Run | None:
+    """Returns the run of a segment, with the predecessor that its metadata names. `head`: its own, see `heads`."""
+    run = run_of(segment, said.get("after", UNKNOWN))
+    if run is None or "previous" not in said:
+        return run
+    return msgspec.structs.replace(run, head=head, previous=said["previous"], writer=said.get("writer", ""))
 
 
 def joined(runs: Iterable[Run]) -> list[Run]:

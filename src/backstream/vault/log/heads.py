@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from backstream.model.sealing import NONE, statement
+from backstream.model.sealing import NONE, statement_of
 from backstream.ports import ObjectStore
 
 DIGITS = 32
@@ -25,7 +25,12 @@ REMEMBERED = 10_000
 
 def head_of(name: str, body: bytes, metadata: Mapping[str, str]) -> str:
     """Returns the head of a segment."""
-    return hashlib.sha256(statement(name, body, metadata)).hexdigest()[:DIGITS]
+    return head_by(name, hashlib.sha256(body).hexdigest(), metadata)
+
+
+def head_by(name: str, digest: str, metadata: Mapping[str, str]) -> str:
+    """Returns the head of a segment whose bytes have that SHA-256 (hex)."""
+    return hashlib.sha256(statement_of(name, digest, metadata)).hexdigest()[:DIGITS]
 
 
 class Head(NamedTuple):

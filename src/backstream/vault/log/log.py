@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from itertools import chain, takewhile
 
 import msgspec
@@ -14,13 +15,15 @@ from backstream.model.changes.change import Change
 from backstream.model.changes.entry import Entry
 from backstream.model.changes.plain_batch import PlainLine
 from backstream.model.sealing import NONE
+from backstream.model.values.wire import KeyReader
 from backstream.ports import ListedObject, ObjectStore, ObjectVersion, StoredObject
 from backstream.vault import below_markers
 from backstream.vault.below_markers import First, Newest
 from backstream.vault.catalog import folder
-from backstream.vault.log import chains, segments, taken_names
+from backstream.vault.log import chains, segments, taken_names, writer_chains
 from backstream.vault.log.chains import Run
-from backstream.vault.log.heads import Head, head_of, heads_of
+from backstream.vault.log.filters.filter_metadata import BODY, FILTER, with_filter
+from backstream.vault.log.heads import Head, head_by, head_of, heads_of
 from backstream.vault.log.passed import passed_over
 from backstream.vault.log.plain_lines import segments_of
 from backstream.vault.log.positions import Positions, decode, encode
@@ -75,8 +78,10 @@ class FetchedSegment(msgspec.Struct, frozen=True):
 class ChangeLog:
     """Reads and writes the log of one table."""
 
-    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD) -> None:
+    def __init__(self, store: ObjectStore, table: str, codec: Codec = Codec.ZSTD, key_of: KeyReader | None = None) -> None:
+        """`key_of`: with it, large segments get a filter of their items: see `filters`."""
         self._store = store
+        self._key_of = key_of
         self._prefix = folder(table) + "log/"
         self._codec = codec
         self._heads = heads_of(store, table)
@@ -107,8 +112,8 @@ class ChangeLog:
 
     def write_plain(self, lines: Sequence[PlainLine], stream: str, kind: SegmentKind, *, writer: str) -> None:
         """Does as `write_batch`, for changes of one stream that are lines already."""
-        for segment, body in segments_of(lines, stream, kind, self._codec):
-            self._put_body(segment, body, {"writer": writer}, chain=_chain_of(segment, writer))
+        for segment, body, keys in segments_of(lines, stream, kind, self._codec):
+            self._put_body(segment, body, {"writer": writer}, chain=_chain_of(segment, writer), keys=keys)
 
     def write_arrivals(
         self, entries: Sequence[Entry], shard: str, *, before: str | None, position: str, writer: str
@@ -146,11 +151,15 @@ class ChangeLog:
 
     def _put(self, segment: Segment, entries: Sequence[Entry], metadata: Mapping[str, str], *, chain: str = "") -> None:
         chain = chain or (_chain_of(segment, metadata["writer"]) if entries else "")
-        self._put_body(segment, segments.pack(entries, segment.codec), metadata, chain=chain)
+        self._put_body(segment, segments.pack(entries, segment.codec), metadata, chain=chain, keys=[each.keys for each in entries])
 
-    def _put_body(self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "") -> None:
+    def _put_body(
+        self, segment: Segment, body: bytes, metadata: Mapping[str, str], *, chain: str = "", keys: Sequence[bytes] = ()
+    ) -> None:
         name = self._prefix + segment.path
         said = {"format": segments.FORMAT, **metadata, **(self._said_of_chain(segment, chain) if chain else {})}
+        digest = sha256(body).hexdigest()
+        said = with_filter(said, len(body), digest, map(self._key_of, keys)) if self._key_of and keys else said
         if chain:
             self._heads.forget(chain)  # until it is known what lies there: what is written after a failure names no predecessor
         try:
@@ -158,9 +167,9 @@ class ChangeLog:
         except AlreadyExists:
             # Another tail, or this one before a crash, may have written the same changes first.
             first = taken_names.check(self._store, name, segment, body)
-            body, said = first.body, dict(first.info.metadata)
+            digest, said = sha256(first.body).hexdigest(), dict(first.info.metadata)
         if chain:
-            self._heads.note(chain, head_of(name, body, said), segment.path)
+            self._heads.note(chain, head_by(name, digest, said), segment.path)
 
     def _said_of_chain(self, segment: Segment, chain: str) -> dict[str, str]:
         before = self._heads.before(chain)
@@ -250,19 +259,14 @@ class ChangeLog:
         if listed.segment is None:
             raise Damaged(f"{listed.name}: {listed.strange}")
         stored = self._pinned(listed)
-        claim, version = segments.claim_of(listed.segment), listed.version or stored.info.version
+        said, version = stored.info.metadata, listed.version or stored.info.version
         if listed.segment.witnessed:
-            return FetchedSegment(claim, segments.pack([], listed.segment.codec), None, version)
-        link = self._link(listed.segment, stored)
-        return FetchedSegment(claim, stored.body, _run(listed.segment, stored), version, link)
-
-    def _link(self, segment: Segment, stored: StoredObject) -> Link | None:
-        said = stored.info.metadata
-        if segment.kind is SegmentKind.TAIL or "previous" not in said:
-            return None
-        head = head_of(stored.info.name, stored.body, said)
-        upon = said.get("upon", "")
-        return Link(stored.info.name, head, said["previous"], self._prefix + upon if upon else "", segment.max_time)
+            return FetchedSegment(segments.claim_of(listed.segment), segments.pack([], listed.segment.codec), None, version)
+        digest = sha256(stored.body).hexdigest()
+        if said.get(BODY, digest) != digest:
+            raise Damaged(f"{listed.name}: its bytes are not those that its metadata name (another SHA-256)")
+        run, link = linked(listed.name, listed.segment, said, digest)
+        return FetchedSegment(segments.claim_of(listed.segment, said.get(FILTER, "")), stored.body, run, version, link)
 
     def heads_of(self, name: str) -> list[str] | None:
         """Returns the heads of all readable versions of a segment; None if there is none."""
@@ -345,14 +349,10 @@ def _chain_of(segment: Segment, writer: str) -> str:
     return "" if segment.kind in segments.MADE_AGAIN else f"writer {writer}"
 
 
-def _run(segment: Segment, stored: StoredObject) -> Run | None:
-    """Returns the run of a segment, with the predecessor that its metadata names."""
-    said = stored.info.metadata
-    run = chains.run_of(segment, said.get("after", chains.UNKNOWN))
-    if run is None or "previous" not in said:
-        return run
-    head = head_of(stored.info.name, stored.body, said)
-    return msgspec.structs.replace(run, head=head, previous=said["previous"], writer=said.get("writer", ""))
+def linked(name: str, segment: Segment, said: Mapping[str, str], digest: str) -> tuple[Run | None, Link | None]:
+    """Returns the run or the link of a segment, by its metadata. `digest`: the SHA-256 of its bytes, in hex."""
+    head = head_by(name, digest, said) if "previous" in said else ""
+    return chains.stated_run(segment, said, head), writer_chains.stated_link(segment, name, said, head)
 
 
 def _is_witnessed(listed: LogListing, stream: str) -> bool:

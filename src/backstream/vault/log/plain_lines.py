@@ -11,13 +11,19 @@ from backstream.vault.log.segments import NO_STREAM, Codec, Segment, SegmentKind
 HOUR_MICROS = 3_600 * MICROS
 
 
-def segments_of(lines: Sequence[PlainLine], stream: str, kind: SegmentKind, codec: Codec) -> Iterator[tuple[Segment, bytes]]:
-    """Yields the same segments and bodies as `segments.of_batch` and `segments.pack`, one for each hour."""
+def segments_of(
+    lines: Sequence[PlainLine], stream: str, kind: SegmentKind, codec: Codec
+) -> Iterator[tuple[Segment, bytes, list[bytes]]]:
+    """Yields the same segments and bodies as `segments.of_batch` and `segments.pack`, one for each hour, and the lines' keys."""
     hours: dict[int, list[PlainLine]] = {}
     for line in lines:
         hours.setdefault(line.micros // HOUR_MICROS, []).append(line)
     for part in hours.values():
-        yield _segment(part, stream, kind, codec), codec.compress(b"".join([line.line for line in part]))
+        yield (
+            _segment(part, stream, kind, codec),
+            codec.compress(b"".join([line.line for line in part])),
+            [line.keys for line in part],
+        )
 
 
 def _segment(lines: Sequence[PlainLine], stream: str, kind: SegmentKind, codec: Codec) -> Segment:

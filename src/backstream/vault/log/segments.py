@@ -240,7 +240,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
 
     `ends`: the stream and the sequence number of the first change by their order, and the sequence number of the last; `seconds`:
     the first and the last second. Both are None if the name does not state them. `frames`: the sizes of its zstd frames, if there
-    are many (see `frames`).
+    are many (see `frames`). `filter`: of its items, from its metadata (see `filters`); empty without one.
     """
 
     codec: Codec
@@ -248,14 +248,16 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True):
     ends: tuple[str, str, str] | None = None
     seconds: tuple[int, int] | None = None
     frames: tuple[int, ...] | None = None
+    filter: str = ""
 
 
-def claim_of(segment: Segment) -> SegmentHeader:
+def claim_of(segment: Segment, filter_text: str = "") -> SegmentHeader:
     """Returns the header that a segment's name states."""
     if not segment.count:
         return SegmentHeader(segment.codec, 0)
     stream = "" if segment.stream == NO_STREAM else segment.stream
-    return SegmentHeader(segment.codec, segment.count, (stream, segment.first, segment.last), (segment.min_time, segment.max_time))
+    ends = stream, segment.first, segment.last
+    return SegmentHeader(segment.codec, segment.count, ends, (segment.min_time, segment.max_time), filter=filter_text)
 
 
 _stream, _sequence, _micros = attrgetter("stream"), attrgetter("sequence"), attrgetter("micros")

@@ -6,9 +6,11 @@ a named segment can be missing, and nothing is claimed about what follows the la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+
+from backstream.vault.log.segments import Segment, SegmentKind
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -22,6 +24,14 @@ class Link(msgspec.Struct, frozen=True):
     previous: str
     upon: str
     until: int
+
+
+def stated_link(segment: Segment, name: str, said: Mapping[str, str], head: str) -> Link | None:
+    """Returns the link of a segment, by its metadata; None if it is of a run. `name`: the object's."""
+    if segment.kind is SegmentKind.TAIL or "previous" not in said:
+        return None
+    upon = said.get("upon", "")
+    return Link(name, head, said["previous"], f"{name.removesuffix(segment.path)}{upon}" if upon else "", segment.max_time)
 
 
 def doubtful(links: Iterable[Link]) -> Iterator[Link]:

@@ -16,6 +16,7 @@ from backstream.errors import Damaged, MissingObject
 from backstream.model.changes.entry import Entry, states
 from backstream.vault.log import segments
 from backstream.vault.log.chains import Run
+from backstream.vault.log.filters import key_filter
 from backstream.vault.log.segments import LineTally, SegmentHeader
 from backstream.vault.log.writer_chains import Link
 from backstream.vault.table_vault import TableVault
@@ -43,6 +44,8 @@ def sound_lines(vault: TableVault, claim: SegmentHeader, body: bytes) -> Lines:
                 raise Damaged(f"the log's entry {entry.sequence} has neither an image nor the place of one")
         lines += [(vault.key(entry), entry, None) for entry, _ in found]
     tally.check(claim)
+    if claim.filter and not all(key_filter.may_hold(claim.filter, key) for key in {key for key, _, _ in lines}):
+        raise Damaged("the filter in its metadata leaves out an item that it has a line of: `history` passes it over")
     return lines
 
 
