@@ -13,13 +13,10 @@ from itertools import islice
 
 import msgspec
 
-from backstream.errors import MissingObject
 from backstream.model.changes.entry import ImagePlace
 from backstream.ports import ObjectStore
-from backstream.vault.rows.row_versions import RowVersion, newest_row, parse_metadata
-
-# A repeated change is searched in its object this far back. A deeper one is kept a second time, which does no harm.
-LATE_VERSIONS = 1_000
+from backstream.vault.rows.row_versions import RowVersion, newest_row
+from backstream.vault.rows.version_search import LATE_VERSIONS, row_if_any
 
 Until = Callable[[RowVersion], bool]
 
@@ -55,20 +52,12 @@ def look(store: ObjectStore, name: str, known: Sequence[RowVersion], until: Unti
         if each.marker:
             markers |= set() if rows else {each.version}
             continue
-        row = before.get(each.version) or _asked(store, name, each.version)
+        row = before.get(each.version) or row_if_any(store, name, each.version)
         if row is not None:
             rows.append(row)
             if until(row):
                 break
     return TopSeen(rows, frozenset(markers))
-
-
-def _asked(store: ObjectStore, name: str, version: str) -> RowVersion | None:
-    """Returns a version from its metadata; None for a foreign one, and for one that a lifecycle rule has just removed."""
-    try:
-        return parse_metadata(store.head(name, version))
-    except MissingObject:
-        return None
 
 
 def settle(

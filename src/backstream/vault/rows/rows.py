@@ -8,7 +8,6 @@ If several writers work at once, the slower one puts the newer version back on t
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ import msgspec
 from backstream.errors import AlreadyExists, BackstreamError, Damaged, Failed, MissingObject, Unavailable
 from backstream.model.changes.change import Change
 from backstream.model.changes.entry import Entry, ImagePlace, Scanned, bare_change, bare_scan, of_change, of_scanned
-from backstream.model.changes.fold import FoldState
+from backstream.model.changes.fold import BEGINNING, FoldState
 from backstream.model.tables import naming
 from backstream.model.values import wire
 from backstream.model.values.schema import canonical_key
@@ -28,7 +27,7 @@ from backstream.ports import ManyWrites, NewObject, ObjectStore, Tag
 from backstream.vault.catalog import Catalog
 from backstream.vault.rows import create_only
 from backstream.vault.rows.own_versions import OwnVersions
-from backstream.vault.rows.row_tops import LATE_VERSIONS, Until, is_at, same_state, settle
+from backstream.vault.rows.row_tops import Until, is_at, same_state, settle
 from backstream.vault.rows.row_versions import (
     NewestVersion,
     RowVersion,
@@ -38,6 +37,7 @@ from backstream.vault.rows.row_versions import (
     parse_metadata,
     row_versions,
 )
+from backstream.vault.rows.version_search import VersionSearch
 
 REMEMBERED_NAMES = 100_000
 LATE_NAMES = 200
@@ -59,7 +59,7 @@ class RowStore:
         self._now = now
         self._catalog = catalog
         self._tops: OrderedDict[str, NewestVersion] = OrderedDict()
-        self._late: OrderedDict[str, Sequence[RowVersion]] = OrderedDict()
+        self._late: OrderedDict[str, VersionSearch] = OrderedDict()
         self._own = OwnVersions()
         self._remember = remember
         self._lock = threading.Lock()
@@ -71,7 +71,7 @@ class RowStore:
         if top.precedes(change):
             place = self._add(name, change, top, behind=self._forget_late(name))
         else:
-            place, body = self._keep_late(name, change)
+            place, body = self._keep_late(name, change, top)
         self._leave_old_tenant(change, name)
         return of_change(change, place, body)
 
@@ -290,49 +290,48 @@ class RowStore:
         known = FoldState().with_entry(current.entry)
         return NewestVersion.of(known if change is None else known.with_entry(change))
 
-    def _keep_late(self, name: str, change: Change) -> tuple[ImagePlace, bytes | None]:
+    def _keep_late(self, name: str, change: Change, top: NewestVersion) -> tuple[ImagePlace, bytes | None]:
         """Keeps a change once that something newer (or itself) has overtaken, and puts the newest back on top for plain S3 tools.
 
-        Returns the place, and the bytes there if an earlier delivery wrote them.
+        Returns the place, and the bytes there if an earlier delivery wrote them. `top`: the newest that is known. Nobody looks
+        below it, since nothing newer lies there. Below a scanned image the newest change may lie.
         """
-        known = self._known_versions(name)
-        kept, body = self._kept_before(known, change)
+        search = self._search(name)
+        kept, body = self._kept_before(search.of(change), change)
+        with self._lock:
+            own, until = self._own.taken(name, top)
         if kept is None:
             kept = self._put(name, change)
-            known = [kept, *known]
-        known = self._settle(name, known)
-        self._note(name, NewestVersion.of(known_of(known)))
-        with self._lock:
-            self._late[name] = known
+            search.add([kept])
+        seen = self._settle(name, [*search.rows, *own], until=until if top.began == BEGINNING else _nowhere)
+        newest = newest_row(seen) if seen else kept
+        self._note(name, top if top.is_of(newest) else NewestVersion.of(known_of(seen)))
+        search.add(reversed(seen))
         return kept.place, body
 
-    def _kept_before(self, known: Sequence[RowVersion], change: Change) -> tuple[RowVersion | None, bytes | None]:
+    def _kept_before(self, found: Iterable[RowVersion], change: Change) -> tuple[RowVersion | None, bytes | None]:
         """Returns the version that an earlier delivery of a change made, and its bytes.
 
         A version with another image is not one, whatever it says.
         """
-        for row in known:
-            if not row.entry.scanned and row.entry.order == change.order:
-                body = self._store.get(row.place.name, row.place.version).body
-                if _same(_body_of(change), body):
-                    return row, body
+        for row in found:
+            body = self._store.get(row.place.name, row.place.version).body
+            if _same(_body_of(change), body):
+                return row, body
         return None, None
 
-    def _known_versions(self, name: str) -> Sequence[RowVersion]:
-        """Returns the newest versions of an object that once had something late.
-
-        They are remembered, since late changes come in batches.
-        """
+    def _search(self, name: str) -> VersionSearch:
+        """Returns the search among an object's versions. It is remembered, since late changes come in batches."""
         with self._lock:
             if name in self._late:
                 self._late.move_to_end(name)
                 return self._late[name]
-        known = list(itertools.islice(row_versions(self._store, name), LATE_VERSIONS))
+        search = VersionSearch(self._store, name)
         with self._lock:
-            self._late[name] = known
+            self._late[name] = search
             while len(self._late) > LATE_NAMES:
                 self._late.popitem(last=False)
-        return known
+        return search
 
     def _hide(self, name: str, left: Until) -> None:
         """Puts a marker on top of an object that its item has left, unless the item has come back meanwhile."""
@@ -360,6 +359,10 @@ class RowStore:
         top, _ = self._current(old_name)
         if top is not None and top.entry.since < scanned.began:
             self._hide(old_name, lambda newest: newest.entry.since < scanned.began)
+
+
+def _nowhere(_: RowVersion) -> bool:
+    return False
 
 
 def _body_of(change: Change) -> bytes:
