@@ -161,7 +161,7 @@ def test_an_object_among_the_findings_of_blame_ends_no_list_of_changes(
     [
         ("restore", "flights", "--at", str(AT), "--to-file", "out", "--keys"),
         ("restore", "flights", "--resume"),
-        ("restore", "flights", "--undo"),
+        ("restore", "flights", "--yes", "--undo"),
         ("migrate", "flights", "--live", "--yes", "--resume"),
         ("revert", "flights", "--from", str(AT - 200), "--to", str(AT), "--dry-run", "--changes"),
     ],

@@ -16,6 +16,20 @@ from kit.lived import lived
 KEY = '{"zone":"z","number":1}'
 SEQUENCE = "9" * 22
 OTHERS = b'{"zone":{"S":"z"},"number":{"N":"2"},"v":{"N":"666"}}'
+OWN = b'{"zone":{"S":"z"},"number":{"N":"1"},"v":%s}'
+UNSOUND = [  # values that DynamoDB holds in no item
+    b'{"N":"abc"}',
+    b'{"S":1}',
+    b'{"S":"a","N":"1"}',
+    b'{"X":"a"}',
+    b'{"N":"%s"}' % (b"1" * 39),
+    b'{"SS":[]}',
+    b'{"L":[{"M":{"a":{"NS":["1","1.0"]}}}]}',
+    b'{"L":[' * 32 + b'{"S":"a"}' + b"]}" * 32,
+    b'{"S":"a"},"v":{"S":"b"}',
+    b'{"M":{"a":{"S":"1"},"a":{"S":"2"}}}',
+    b'{"B":"a"}',
+]
 
 
 @pytest.fixture
@@ -41,7 +55,7 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: bytes) -> tupl
     return store.url, seconds[0]
 
 
-@pytest.mark.parametrize("image", [b"true", b"[]", b'"x"', b"7", b"null", b"{}", OTHERS, b""])
+@pytest.mark.parametrize("image", [b"true", b"[]", b'"x"', b"7", b"null", b"{}", OTHERS, b"", *(OWN % each for each in UNSOUND)])
 def test_it_is_named_by_every_reader(capfd: pytest.CaptureFixture[str], vault: tuple[str, int]) -> None:
     url, at = vault
 

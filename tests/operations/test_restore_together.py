@@ -108,7 +108,10 @@ def test_a_group_goes_back_in_place_after_a_kill_and_all_of_it_is_taken_back(sce
     again = scene.call("restore", "--resume", file)
     assert (again.code, "nothing is left to resume" in again.err) == (2, True)
 
-    undone = scene.call(*report["undo"].split()[1:], "--json")
+    asked = scene.call(*report["undo"].split()[1:])
+    assert (asked.code, "not confirmed: Take the restore" in asked.err, "--yes" in asked.err) == (4, True, True)
+    assert all_same(shop.live(), shop.at(at))
+    undone = scene.call(*report["undo"].split()[1:], "--yes", "--json")
     assert undone.code == 0, undone.err
     assert all_same(shop.live(), before)
     assert [each["table"] for each in undone.json()["tables"]] == shop.names

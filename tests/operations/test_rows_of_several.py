@@ -68,7 +68,7 @@ class Application:
             self.scene.write(map(Put, rows.values()), name)
 
     def undo(self, ran: Ran, *words: str) -> None:
-        undone = self.scene.call(*ran.json()["undo"].split()[1:], *words, "--json")
+        undone = self.scene.call(*ran.json()["undo"].split()[1:], "--yes", *words, "--json")
         assert undone.code == 0, undone.err
         assert self.is_ruined()
 
@@ -190,13 +190,13 @@ def test_a_tenant_s_changes_are_listed_and_reverted_in_all_tables(scene: Scene, 
     ran = scene.call("revert", *window, "--tenant", "t42", "--yes", "--json")
     assert ran.code == 0, ran.err
     assert shop.back() == {shop.customers: {"0", "2"}, shop.orders: {"0", "2"}, shop.prices: set()}
-    shop.undo(ran, "--yes", "--max-write-units", "100")
+    shop.undo(ran, "--max-write-units", "100")
 
     (scene.folder / "bad").write_text(listed.out)  # what was listed is what is undone, in the tables that it names
     ran = scene.call("revert", *window, "--changes", "bad", "--yes", "--json")
     assert ran.code == 0, ran.err
     assert {each["table"]: each["updated"] for each in ran.json()["tables"]} == {shop.customers: 2, shop.orders: 2}
-    shop.undo(ran, "--yes")
+    shop.undo(ran)
     ran = scene.call("revert", shop.orders, *window[2:], "--changes", "bad", "--yes", "--json")
     assert (ran.code, ran.json()["updated"]) == (0, 2), ran.err
     assert shop.back()[shop.customers] == set()
@@ -204,7 +204,7 @@ def test_a_tenant_s_changes_are_listed_and_reverted_in_all_tables(scene: Scene, 
     ran = scene.call("revert", *window, "--keys", "bad", "--key", key("row", 11).decode(), "--yes", "--json")
     assert ran.code == 0, ran.err
     assert shop.back() == {shop.customers: {"0", "2"}, shop.orders: {"0", "2"}, shop.prices: {"11"}}
-    shop.undo(ran, "--yes")
+    shop.undo(ran)
     for more, code, said in (
         (("--tenant", "t43"), 1, "nothing is selected in any of 3 tables"),
         (("--key", '{"id":"x"}'), 2, "nothing was touched: 3 of 3 tables cannot be reverted"),

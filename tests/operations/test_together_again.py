@@ -45,7 +45,7 @@ def test_a_run_that_was_taken_back_is_over(scene: Scene, shop: Shop, dynamodb: F
     assert [each["table"] for each in report[left]] == [shop.ledger, shop.stock]
     dynamodb.remove(denied)
 
-    undone = scene.call(verb, "--undo", report["left"], *(["--yes"] if verb == "revert" else []))
+    undone = scene.call(verb, "--undo", report["left"], "--yes")
     assert undone.code == 0, undone.err
     assert all_same(shop.live(), ruined)
     resumed = scene.call(verb, "--resume", report["left"], "--json")

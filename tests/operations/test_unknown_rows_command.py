@@ -79,7 +79,11 @@ def test_another_table_of_the_name_is_refused(scene: Scene, feed: Feed) -> None:
     assert same(scene.items(), feed.model.at(T))
 
     undo = done.json()["undo"].split()[1:]
-    other = scene.call(*undo, "--json")
+    asked = scene.call(*undo)
+    assert (asked.code, "not confirmed: Take the restore" in asked.err, "--yes" in asked.err) == (4, True, True)
+    assert scene.call(*undo, "--dry-run").code == 0, "it writes nothing"
+    assert same(scene.items(), feed.model.at(T))
+    other = scene.call(*undo, "--yes", "--json")
     assert (other.code, other.json()["put"], other.json()["deleted"]) == (0, 9, 4), other.err
     assert same(scene.items(), before), "rows that the vault has never seen are back"
     assert scene.call(*undo, "--to", "new").code == 2

@@ -103,7 +103,7 @@ def test_in_place_and_taken_back(scene: Scene, on_spark: Words) -> None:
     report = done.json()
     assert report["put"] > 0
     assert scene.call("restore", scene.table, "--at", at, "--in-place", "--dry-run", "--json").json()["put"] == 0
-    assert scene.call("restore", scene.table, "--undo", report["undo"].split()[-1]).code == 0
+    assert scene.call("restore", scene.table, "--undo", report["undo"].split()[-1], "--yes").code == 0
     assert same(scene.items(), before)
 
 

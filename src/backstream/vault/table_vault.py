@@ -19,6 +19,7 @@ from backstream.model.changes.invocation_record import FOLDER
 from backstream.model.tables import naming
 from backstream.model.tables.owner import account_of
 from backstream.model.values import digests, wire
+from backstream.model.values.sound_images import ImageReader
 from backstream.model.window import Window
 from backstream.ports import Engine, Executors, ObjectStore, StoredObject, Tag, Vouching, Wanted
 from backstream.vault import catalog as catalogs
@@ -67,6 +68,7 @@ class TableVault:
         self._engines = engines
         self.accept_settings = False  # whether what the catalog names is used whoever it belongs to
         self._key_of = wire.KeyReader(catalog.key_schema)
+        self._key_of_item = ImageReader(catalog.key_schema)
         # A signature is of all bytes of a segment: its verifier reads them, and has no use of a filter.
         filtering = self._key_of if catalog.signing is None else None
         self.log = ChangeLog(store, catalog.table, catalog.compress, filtering)
@@ -162,6 +164,10 @@ class TableVault:
         """Returns the canonical key of an image. Raises Damaged if it is not an item of this table."""
         return self._key_of(image)
 
+    def key_of_item(self, image: bytes) -> bytes:
+        """Returns the same as `key_of`. Raises Damaged also if DynamoDB can hold no such item: see `ImageReader`."""
+        return self._key_of_item(image)
+
     @property
     def key_reader(self) -> wire.KeyReader:
         """The reader behind `key_of`, for callers that ask millions of times."""
@@ -218,9 +224,9 @@ class TableVault:
         return image
 
     def check_own(self, entry: Entry, image: bytes) -> None:
-        """Raises Damaged if an image that an entry holds itself is not of the entry's item."""
+        """Raises Damaged if an image that an entry holds itself is not of the entry's item, or DynamoDB can hold no such item."""
         try:
-            key = self.key_of(image)
+            key = self.key_of_item(image)
         except Damaged as error:
             raise Damaged(f"the log's entry {entry.sequence}: {error.message}") from error
         if key != self.key(entry):
@@ -229,7 +235,7 @@ class TableVault:
     def _of_item(self, entry: Entry, place: ImagePlace, found: StoredObject) -> bytes:
         """Returns the image in an object, if it is of the entry's item."""
         try:
-            key = self.key_of(found.body)
+            key = self.key_of_item(found.body)
         except Damaged as error:
             raise Damaged(f"{_where(place)}: {error.message}") from error
         if key != self.key(entry):

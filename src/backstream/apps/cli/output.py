@@ -64,6 +64,12 @@ def need_terminal(question: str, hint: str) -> None:
         raise Refused(f"not confirmed: {question}", hint=hint)
 
 
+def agree_to_undo(question: str) -> None:
+    """Asks before exactly what an earlier run wrote is taken back. Raises Refused if nobody can be asked, or the answer is no."""
+    need_terminal(question, "Look at it with --dry-run first, then run it with --yes.")
+    confirm(question)
+
+
 class Resumption:
     """Prints the command that resumes a long operation, and prints it again if the operation is stopped."""
 

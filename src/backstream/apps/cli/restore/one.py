@@ -8,6 +8,7 @@ from typing import Any
 from backstream.apps.cli.differences import changed_lines
 from backstream.apps.cli.output import (
     Resumption,
+    agree_to_undo,
     as_facts,
     as_failures,
     as_grants,
@@ -38,7 +39,7 @@ def restore_one(table: str, backup: TableBackup, words: RestoreWords) -> int:
     """Restores as it was asked for, and returns the exit code."""
     words.at = "now" if words.at is None and words.settings_only else words.at
     if words.undo is not None:
-        return _undo(backup, words.undo, words)
+        return _undo(table, backup, words.undo, words)
     held = words.from_parquet or words.from_file
     _check_source(words)
     _check_file_words(words)
@@ -175,7 +176,7 @@ def _agree(table: str, words: RestoreWords, held: str | None, run: Callable[...,
         words.at = planned.at  # `15m ago` means the second that was agreed to, however long the answer took
 
 
-def _undo(backup: TableBackup, undo: str, words: RestoreWords) -> int:
+def _undo(table: str, backup: TableBackup, undo: str, words: RestoreWords) -> int:
     _check_undo_words(
         at=words.at,
         resume=words.resume,
@@ -188,6 +189,8 @@ def _undo(backup: TableBackup, undo: str, words: RestoreWords) -> int:
         tenant=words.tenant,
         from_file=words.from_file,
     )
+    if not words.dry_run and not words.yes:
+        agree_to_undo(f"Take the restore {undo} of {table} back?")
     with ProgressBar() as bar:
         taken_back = backup.undo_restore(
             undo,

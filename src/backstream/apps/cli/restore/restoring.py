@@ -128,7 +128,7 @@ def restore(
             metavar="N", min=0, help="In place, delete at most N rows; required if that is most of a table.", show_default=False
         ),
     ] = None,
-    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table in place.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask before changing the table in place, or before --undo.")] = False,
     engine: Engine = EngineKind.LOCAL,
     master: Master = None,
     json: Json = False,

@@ -13,6 +13,7 @@ from backstream.apps.cli.look.changes import Actor, Attribute, Event, Keys, Keys
 from backstream.apps.cli.options import ALL, AllowGap, AllTables, Json, Vault
 from backstream.apps.cli.output import (
     Resumption,
+    agree_to_undo,
     as_facts,
     as_failures,
     as_json,
@@ -189,8 +190,10 @@ def revert(
             }
             return _planned(backup, words, plan, dry_run=dry_run, json=json, asks=not yes, writing=writing)
 
-    if (apply or undo) is not None and not yes and not dry_run:
-        _ask(f"Carry out {apply} on {table}?" if apply is not None else f"Take the revert {undo} of {table} back?")
+    if undo is not None and not yes and not dry_run:
+        agree_to_undo(f"Take the revert {undo} of {table} back?")
+    if apply is not None and not yes:
+        _ask(f"Carry out {apply} on {table}?")
     try:
         return _show(run(), plan, json=json)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import Any
 from backstream.apps import library
 from backstream.apps.cli.output import (
     Resumption,
+    agree_to_undo,
     as_facts,
     as_failures,
     as_json,
@@ -20,7 +21,7 @@ from backstream.apps.cli.output import (
 )
 from backstream.apps.cli.progress_bar import ProgressBar
 from backstream.apps.selection.table_selection import TableSelection
-from backstream.errors import Refused, UsageError
+from backstream.errors import UsageError
 from backstream.operations.revert import Reverted
 from backstream.operations.together.reverting import RevertedTogether
 
@@ -94,10 +95,7 @@ def _resume(held: library.Vault, path: Path, words: Words, *, json: bool) -> int
 def _undo(held: library.Vault, path: Path, words: Words, *, yes: bool, json: bool) -> int:
     """Takes back a revert of several tables, and returns the exit code."""
     if not yes and not words["dry_run"]:
-        question = f"Take the revert {path} of several tables back?"
-        need_terminal(question, "Run it with --yes.")
-        if not confirmed(question):
-            raise Refused("aborted; nothing was changed")
+        agree_to_undo(f"Take the revert {path} of several tables back?")
     with ProgressBar() as bar:
         undone = held.together().undo_revert(path, **words, progress=bar)
     for table, each in undone.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from backstream.apps import library
 from backstream.apps.cli.output import (
     Resumption,
+    agree_to_undo,
     as_facts,
     as_failures,
     as_grants,
@@ -154,6 +155,8 @@ def _resume(held: library.Vault, path: Path, words: RestoreWords) -> int:
 
 
 def _undo(held: library.Vault, path: Path, words: RestoreWords) -> int:
+    if not words.dry_run and not words.yes:
+        agree_to_undo(f"Take the restore {path} of several tables back?")
     with ProgressBar() as bar:
         undone = held.together().undo(
             path,

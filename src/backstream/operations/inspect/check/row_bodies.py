@@ -55,7 +55,7 @@ class RowBodies:
     def _why(self, key: bytes, entry: Entry, found: StoredObject) -> str:
         """Returns the fault of a row's body or metadata; empty if there is none."""
         try:
-            if self._vault.key_of(found.body) != key:
+            if self._vault.key_of_item(found.body) != key:
                 return "it holds the image of another item"
             row = parse_metadata(found.info)
         except Damaged as error:
