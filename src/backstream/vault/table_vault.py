@@ -271,18 +271,19 @@ class TableVault:
 
     # --- one item's history ---
 
-    def history(self, key: bytes, damaged: OnDamage = raising) -> list[Entry]:
+    def history(self, key: bytes, damaged: OnDamage = raising, taken: Callable[[Entry], Entry] | None = None) -> list[Entry]:
         """Returns every state of one item that the log and the base backups hold, in order, each once. `key` is the canonical key.
 
         An image may have been removed from the bucket: then `image` raises. `damaged` receives the error of each object in the log
-        or of a base backup that cannot be read; if it returns, the rest is read.
+        or of a base backup that cannot be read; if it returns, the rest is read. `taken`: what is held in place of each entry,
+        asked in several threads at once.
         """
-        return fold.in_order(self._from_log(key, damaged))
+        return fold.in_order(self._from_log(key, damaged, taken))
 
     def _is_of(self, key: bytes) -> Callable[[Entry], bool]:
         return lambda entry: self.key(entry) == key
 
-    def _from_log(self, key: bytes, damaged: OnDamage) -> Iterator[Entry]:
+    def _from_log(self, key: bytes, damaged: OnDamage, taken: Callable[[Entry], Entry] | None) -> Iterator[Entry]:
         """Yields the entries of a key in the log and the base backups, in no order.
 
         It reads a few frames of sets, and all small objects.
@@ -291,13 +292,14 @@ class TableVault:
         wanted, filters = self._is_of(key), SegmentFilters(self.log, self.store, links, [key])
         small = (each for each in found.segments if each.segment is None or each.segment.count)
         reads: list[Callable[[], list[Entry]]] = [
-            *(partial(self._counting, partial(self.of_set, each, key)) for each in found.sets),
+            *(partial(self._counting, partial(self.of_set, each, key, taken)) for each in found.sets),
             *(partial(self._counting, partial(self.of_segment, each, links, wanted, filters)) for each in small),
-            *(partial(self.of_set, each, key) for each in inventory.sets_of_bases(self.bases, found.generation)),
+            *(partial(self.of_set, each, key, taken) for each in inventory.sets_of_bases(self.bases, found.generation)),
             *(partial(self.bases.read, part, wanted) for part in inventory.parts_of_bases(self.bases, found.generation)),
         ]
+        light = reads if taken is None else [partial(_each_taken, read, taken) for read in reads]
         with ThreadPoolExecutor(READERS, thread_name_prefix="history") as pool:
-            for reading in [pool.submit(read) for read in reads]:
+            for reading in [pool.submit(read) for read in light]:
                 try:
                     yield from reading.result()
                 except Damaged as error:
@@ -324,14 +326,14 @@ class TableVault:
         links.note(fetched)
         return self.log.entries(listed, fetched, wanted)
 
-    def of_set(self, one: Set, key: bytes) -> list[Entry]:
-        """Returns the entries of the set's frames with one item's lines.
+    def of_set(self, one: Set, key: bytes, taken: Callable[[Entry], Entry] | None = None) -> list[Entry]:
+        """Returns the entries of the set's frames with one item's lines, or what is `taken` in their place: see `segments.select`.
 
         Raises Damaged, naming the object, if they cannot be read.
         """
         name, claim, body = self.compacted.around(one, key)
         try:
-            return segments.select(claim, body, self._is_of(key))
+            return segments.select(claim, body, self._is_of(key), taken)
         except Damaged as error:
             raise error.of(name) from error
 
@@ -352,6 +354,10 @@ def _value(work: Callable[_Words, bytes], *args: _Words.args, **kwargs: _Words.k
         return work(*args, **kwargs)
     except BackstreamError as error:
         return error
+
+
+def _each_taken(read: Callable[[], list[Entry]], taken: Callable[[Entry], Entry]) -> list[Entry]:
+    return [taken(each) for each in read()]
 
 
 def _emptied(waiting: deque[_Waiting]) -> Iterator[_Waiting]:

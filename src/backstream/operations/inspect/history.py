@@ -81,9 +81,17 @@ def _versions(
             raise PartlyDone(error.message, hint=error.hint)
         gone(error.message)
     actors = Actors.of_vault(vault, lambda error: _told_once(error.message, lost, unread))
-    there = [(entry, _version(actors, entry, image)) for entry, image in zip(entries, images, strict=True) if image is not None]
-    followed = zip(there, [None, *(version for _, version in there)], strict=False)
-    return [each for (entry, each), before in followed if not (entry.scanned and _tells_nothing_new(each, before))], entries
+    there = [(entry, image) for entry, image in zip(entries, images, strict=True) if image is not None]
+    told = versions_among([entry for entry, _ in there], lambda before, after: _is_same(there[before][1], there[after][1]))
+    return [version_of(actors, *there[each]) for each in told], entries
+
+
+def versions_among(entries: Sequence[Entry], is_same: Callable[[int, int], bool]) -> list[int]:
+    """Returns the places of those of an item's entries that are versions.
+
+    A base backup that found the item in its known state is none. `is_same`: True if two entries, by their places, leave one state.
+    """
+    return [each for each, entry in enumerate(entries) if not (entry.scanned and each and is_same(each - 1, each))]
 
 
 class ItemHistory(msgspec.Struct, frozen=True):
@@ -114,6 +122,19 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     window = vault.window(now)  # before the log is read: what arrives meanwhile is in it all the more
     unread: list[str] = []
     versions, entries = _versions(vault, key, unread.append if allow_gap else None, unread.append)
+    return with_notes(vault, key, versions, entries, unread, window, now)
+
+
+def with_notes(
+    vault: TableVault,
+    key: bytes,
+    versions: list[ItemVersion],
+    entries: Sequence[Entry],
+    unread: list[str],
+    window: Window,
+    now: float,
+) -> ItemHistory:
+    """Returns the history with its notes. `entries`: all of the item's entries; `window`: the vault's, before they were read."""
     missing = [f"GAP: {each}" for each in of_item(vault, key, entries, window, now)]
     limits = [] if vault.catalog.adopted is None else [safety.LIMITS]
     gaps = [f"changes may be missing: {safety.named([str(gap) for gap in window.gaps])}"] if window.gaps else []
@@ -123,11 +144,7 @@ def tell(vault: TableVault, key: bytes, *, now: float, allow_gap: bool = False) 
     return ItemHistory(versions, [*limits, *erased, *missing, *gaps, *fresh], unread, bool(erased), bool(kept))
 
 
-def _tells_nothing_new(version: ItemVersion, before: ItemVersion | None) -> bool:
-    """True if a base backup found an item in its known state: that is not a version of its own."""
-    if before is None:
-        return False
-    one, other = bytes(version.image), bytes(before.image)
+def _is_same(one: bytes, other: bytes) -> bool:
     return one == other or (b"null" not in (one, other) and wire.same_image(one, other))
 
 
@@ -148,7 +165,8 @@ def _image(vault: TableVault, entry: Entry, gone: Callable[[BackstreamError], No
         return None
 
 
-def _version(actors: Actors, entry: Entry, image: bytes) -> ItemVersion:
+def version_of(actors: Actors, entry: Entry, image: bytes) -> ItemVersion:
+    """Returns the version that an entry and its image make."""
     claims = actors.claims(told_by(entry, image))
     return ItemVersion(
         time=moment.iso_micros(entry.micros),

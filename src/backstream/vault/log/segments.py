@@ -303,13 +303,19 @@ def read(claim: SegmentHeader, body: bytes) -> list[Entry]:
     return select(claim, body, lambda _: True)
 
 
-def select(claim: SegmentHeader, body: bytes, wanted: Callable[[Entry], bool]) -> list[Entry]:
-    """Returns the wanted entries of compressed lines, with one block in memory at a time. Raises Damaged like `read`."""
+def select(
+    claim: SegmentHeader, body: bytes, wanted: Callable[[Entry], bool], taken: Callable[[Entry], Entry] | None = None
+) -> list[Entry]:
+    """Returns the wanted entries of compressed lines, with one block in memory at a time. Raises Damaged like `read`.
+
+    `taken`: what is returned in place of each wanted entry, so that a large part of it need not stay in memory.
+    """
     tally, found = LineTally(), list[Entry]()
     for block in blocks(claim, body):
         entries = [from_line(line) for line in block.splitlines()]
         tally.add(entries, claim.count)
-        found += filter(wanted, entries)
+        chosen = filter(wanted, entries)
+        found += chosen if taken is None else map(taken, chosen)
     tally.check(claim)
     return found
 

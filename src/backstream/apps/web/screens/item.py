@@ -15,7 +15,7 @@ from backstream.apps.web.screens.plan import form_url
 from backstream.apps.web.selection import ChangeFilters
 from backstream.apps.web.site import Site, asked, count_in, field, go_to
 from backstream.errors import NotFound
-from backstream.operations.inspect.history import ItemHistory, ItemVersion
+from backstream.operations.inspect.history_page import HistoryPage, NumberedVersion, PageAsked, page
 from backstream.vault.table_vault import TableVault
 
 COLUMNS = 12  # versions side by side
@@ -25,7 +25,8 @@ MOST = 10**9
 class VersionColumn(msgspec.Struct, frozen=True):
     """One version. `number`: from 1, the oldest; `cells`: value and change, by attribute; `exists`: not deleted.
 
-    `plan`: the address of a plan that goes back to it; empty for the newest.
+    `lost`: True if its image cannot be read, so that only its time is shown; `compared`: True if a version before it is
+    known, or there is none; `plan`: the address of a plan that goes back to it; empty for the newest.
     """
 
     number: int
@@ -34,6 +35,8 @@ class VersionColumn(msgspec.Struct, frozen=True):
     actors: list[str]
     sequence: str
     exists: bool
+    lost: bool
+    compared: bool
     cells: dict[str, tuple[str, str]]
     changed: list[str]
     json: str
@@ -60,18 +63,18 @@ async def item(site: Site, request: Request) -> Response:
     """`GET /t/TABLE/item?key=KEY`, or `?k=ID` where keys are private."""
     name, typed = request.path_params["table"], asked(request, "json") == "dynamodb"
 
-    def read(token: StopToken) -> tuple[bytes, ItemHistory, Versions, bool]:
-        vault = site.vault(token, name)
-        key = _key(site, vault, request)
-        told = site.backup(token, name).tell(key.decode(), allow_gap=True)
-        shown = versions(site, vault, key, told.versions, count_in(asked(request, "upto"), MOST), typed=typed)
-        now = site.clock.now()
-        return key, told, shown, bool(told.unread) or state_has_gap(vault, int(now), now)
+    wanted = PageAsked(count_in(asked(request, "upto"), MOST), count_in(asked(request, "after"), MOST), asked(request, "of"))
 
-    key, told, shown, gap = await site.read(request, read)
-    here = site.privacy.item_url(name, key)
+    def read(token: StopToken) -> tuple[bytes, HistoryPage, Versions, bool]:
+        vault, now = site.vault(token, name), site.clock.now()
+        key = _key(site, vault, request)
+        found = page(vault, key, wanted, COLUMNS, now=now, allow_gap=True)
+        return key, found, versions(site, vault, key, found, typed=typed), state_has_gap(vault, int(now), now)
+
+    key, found, shown, gap = await site.read(request, read)
+    told, here = found.told, site.privacy.item_url(name, key)
     more = "&json=dynamodb" if typed else ""
-    last = shown.first + len(shown.columns) - 1
+    last = found.versions[-1] if found.versions else None
     return site.page(
         request,
         "item.html",
@@ -81,15 +84,15 @@ async def item(site: Site, request: Request) -> Response:
         shown=shown,
         typed=typed,
         notes=site.privacy.words(told.notes),
-        unread=site.privacy.words(told.unread),
+        unread=site.privacy.words([*told.unread, *(each.lost for each in found.versions if each.lost)]),
         nothing=told.nothing_of("this item"),
         here=here,
-        other=f"{here}{'' if typed else '&json=dynamodb'}&upto={last}",
-        older=f"{here}{more}&upto={shown.first - 1}" if shown.first > 1 else "",
-        newer=f"{here}{more}&upto={min(shown.total, last + COLUMNS)}" if last < shown.total else "",
+        other=f"{here}{'' if typed else '&json=dynamodb'}&upto={last.number}&of={last.mark}" if last else "",
+        older=f"{here}{more}&upto={shown.first - 1}&of={found.mark_before}" if shown.first > 1 else "",
+        newer=f"{here}{more}&after={last.number}&of={last.mark}" if last and last.number < shown.total else "",
         commands=[
             site.command("history", name, key.decode(), "--diff", *command_lines.allow_gap(needed=bool(told.unread))),
-            site.command("show", name, key.decode(), "--at", "now", *command_lines.allow_gap(needed=gap)),
+            site.command("show", name, key.decode(), "--at", "now", *command_lines.allow_gap(needed=gap or bool(told.unread))),
         ],
     )
 
@@ -102,22 +105,20 @@ def _key(site: Site, vault: TableVault, request: Request) -> bytes:
     return key_of(vault, asked(request, "key"))
 
 
-def versions(site: Site, vault: TableVault, key: bytes, found: list[ItemVersion], upto: int, *, typed: bool) -> Versions:
-    """Returns the last versions up to a number (0: the newest), with the changes of each."""
-    end = min(upto or len(found), len(found))
-    first = max(1, end - COLUMNS + 1)
-    chosen = found[first - 1 : end]
-    before = site.privacy.attributes(bytes(found[first - 2].image)) if first > 1 else {}
+def versions(site: Site, vault: TableVault, key: bytes, found: HistoryPage, *, typed: bool) -> Versions:
+    """Returns the versions of a page, each with its changes since the last one before it that can be read."""
+    before = None if found.before is None else site.privacy.attributes(found.before)
     alone = ChangeFilters(keys=(key.decode(),))
-    columns, names = list[VersionColumn](), dict.fromkeys(before)
-    for number, version in enumerate(chosen, first):
-        after = site.privacy.attributes(bytes(version.image))
-        names |= dict.fromkeys(after)
-        plan = "" if number == len(found) else form_url(site, vault.catalog.table, version.time, alone)
-        columns.append(_column(site, vault, number, version, before, after, plan=plan, typed=typed))
-        before = after
+    columns, names = list[VersionColumn](), dict.fromkeys(before or {})
+    for each in found.versions:
+        after = None if each.lost else site.privacy.attributes(bytes(each.version.image))
+        names |= dict.fromkeys(after or {})
+        plan = "" if each.number == found.total or each.lost else form_url(site, vault.catalog.table, each.version.time, alone)
+        columns.append(_column(site, vault, each, before, after, plan=plan, typed=typed))
+        before = before if after is None else after
     keys = [each for each in vault.catalog.key_schema.names if each in names]
-    return Versions([*keys, *sorted(each for each in names if each not in keys)], columns, first, len(found))
+    first = found.versions[0].number if found.versions else 1
+    return Versions([*keys, *sorted(each for each in names if each not in keys)], columns, first, found.total)
 
 
 def _cell(before: ShownValue | None, after: ShownValue | None, kind: str) -> str:
@@ -127,26 +128,30 @@ def _cell(before: ShownValue | None, after: ShownValue | None, kind: str) -> str
 def _column(
     site: Site,
     vault: TableVault,
-    number: int,
-    version: ItemVersion,
-    before: dict[str, ShownValue],
-    after: dict[str, ShownValue],
+    numbered: NumberedVersion,
+    before: dict[str, ShownValue] | None,
+    after: dict[str, ShownValue] | None,
     *,
     plan: str,
     typed: bool,
 ) -> VersionColumn:
-    kinds = {name: differences.kind_of(before.get(name), after.get(name)) for name in {**before, **after}}
+    version = numbered.version
+    shown = after or {}
+    earlier = shown if before is None else before if after is not None else {}
+    kinds = {name: differences.kind_of(earlier.get(name), shown.get(name)) for name in {**earlier, **shown}}
     claims = site.privacy.claims(vault.catalog, version.actors)
-    exists = bytes(version.image) != b"null"
+    exists = after is not None and bytes(version.image) != b"null"
     return VersionColumn(
-        number=number,
+        number=numbered.number,
         time=version.time,
         event=version.event,
         actors=[f"{each.actor} ({each.source}{'' if each.settled else ', not settled'})" for each in claims],
         sequence=version.sequence or "",
         exists=exists,
-        cells={name: (_cell(before.get(name), after.get(name), kind), kind) for name, kind in kinds.items()},
+        lost=after is None,
+        compared=before is not None or after is None,
+        cells={name: (_cell(earlier.get(name), shown.get(name), kind), kind) for name, kind in kinds.items()},
         changed=sorted(name for name, kind in kinds.items() if kind != differences.SAME),
-        json=values.document(after, typed=typed) if exists else "",
+        json=values.document(shown, typed=typed) if exists else "",
         plan=plan,
     )
