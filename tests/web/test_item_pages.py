@@ -1,4 +1,4 @@
-"""The pages of an item with many versions: by their links, with what is gone from the bucket, and with nothing shown that is hidden."""
+"""The pages of an item with many versions: by their links, with what is gone from the bucket, and nothing hidden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from kit.clock import ManualClock
 from kit.served import Answer, StageConfig, served
 from kit.stage import Stage
 
-ITEM = f"/t/flights/item?{urlencode({'key': '{"zone":"z","number":1}'})}"
+KEY = '{"zone":"z","number":1}'
+ITEM = f"/t/flights/item?{urlencode({'key': KEY})}"
 MANY = 30
 
 
@@ -39,9 +40,7 @@ def test_the_links_lead_through_all_versions_though_others_arrive() -> None:
     stage = many()
     with served(StageConfig(stage.store, stage.clock, {"flights": stage.table}), WebSettings(private=True)) as server:
         visit = server.visit()
-        first = visit.follow(
-            visit.post("/t/flights/item", {"csrf": visit.get("/t/flights").csrf, "key": '{"zone":"z","number":1}'})
-        )
+        first = visit.follow(visit.post("/t/flights/item", {"csrf": visit.get("/t/flights").csrf, "key": KEY}))
         stage.put([1])
         stage.follow()
         assert (numbers(first), link(first, "Newer versions")) == (list(range(19, 31)), "")
@@ -73,7 +72,7 @@ def test_a_version_that_is_gone_is_named_in_its_place_and_nothing_hidden_is_show
         assert "--allow-gap" not in page.words, "`history` names what is gone, and refuses nothing"
         del stage.store._versions[name][6:17]
         assert "the version before it cannot be read" not in server.visit().get(ITEM).words
-        del stage.store._versions[name][:6]
+        del stage.store._versions[name][6]  # twelve before the page are gone now, and the ones before these are not tried
         page = server.visit().get(ITEM)
         assert "the version before it cannot be read" in page.words
         assert "+ added" not in page.words
