@@ -18,7 +18,7 @@ from backstream.model.tables.settings_changes import differences
 from backstream.model.tables.setup import DYNAMODB, SetupStep, TableNames, plan
 from backstream.model.values import wire
 from backstream.model.values.schema import KeyAttribute, KeySchema
-from backstream.ports import Delete, Put, ScanPage, Table, Write
+from backstream.ports import MOST_AT_ONCE, ConditionalWrite, Delete, Put, ScanPage, Table, Write
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.memory import MemoryTable
 from kit import furnished, images
@@ -142,6 +142,24 @@ def test_a_write_gives_way_to_what_somebody_has_changed(table: Table) -> None:
         assert table.write_if(Delete(keys), other), name
         assert not table.write_if(Delete(keys), other), f"it is gone: {name}"
     assert content(table) == {}
+
+
+def test_many_conditional_writes_give_way_one_by_one_and_are_told_in_order(table: Table) -> None:
+    """More than are under way at a time: some items are as expected, some are not, and some exist though they should not."""
+    numbers = range(MOST_AT_ONCE * 2 + 3)
+    there = {n: images.image("a", n, v={"S": "theirs"}) for n in numbers if n % 3}
+    fill(table, list(there.values()))
+    ours = {n: images.image("a", n, v={"S": "ours"}) for n in numbers}
+    writes = [ConditionalWrite(Put(ours[n]), there.get(n) if n % 3 < 2 else None) for n in numbers]
+    assert table.write_each(writes) == [n % 3 < 2 for n in numbers]
+    expected = by_key([ours[n] if n % 3 < 2 else there[n] for n in numbers])
+    found = content(table)
+    assert found.keys() == expected.keys()
+    assert all(wire.same_image(found[key], image) for key, image in expected.items())
+    deletes = [ConditionalWrite(Delete(images.key("a", n)), ours[n]) for n in numbers]
+    assert table.write_each(deletes) == [n % 3 < 2 for n in numbers]
+    assert content(table).keys() == by_key([there[n] for n in numbers if n % 3 == 2]).keys()
+    assert table.write_each([]) == []
 
 
 def test_a_change_is_made_only_of_an_item_that_is_as_it_was(table: Table) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import Damaged
-from backstream.model.values.sizes import WRITE_UNIT, item_bytes, write_units
+from backstream.model.values.sizes import READ_UNIT, WRITE_UNIT, item_bytes, read_units, write_units
 from kit.strategies import ITEMS, VALUES
 
 
@@ -83,6 +83,7 @@ def test_text_is_never_shorter_than_what_is_counted(item: dict[str, Any]) -> Non
     image = msgspec.json.encode(item)
     assert item_bytes(image) <= len(image)
     assert write_units(image) == max(1, -(-item_bytes(image) // WRITE_UNIT))
+    assert read_units(image) == max(1, -(-item_bytes(image) // READ_UNIT))
 
 
 @pytest.mark.parametrize(

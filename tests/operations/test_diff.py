@@ -30,6 +30,7 @@ from backstream.tables.memory import MemoryTable
 from kit.aws import Aws
 from kit.clock import ManualClock
 from kit.images import SCHEMA, hard_images, image, key
+from kit.one_at_a_time import OneAtATime
 from kit.proxy import FaultProxy, Request, Response, answer, every, first, pass_on, respond
 from kit.scene import Scene, same
 
@@ -315,7 +316,7 @@ def copying(tables: Two) -> Iterator[None]:
 # --- a repair that is not alone ---------------------------------------------------------------------------------------------------
 
 
-class Beside:
+class Beside(OneAtATime):
     """A table that somebody else writes to, just before a conditional write is done."""
 
     def __init__(self, table: MemoryTable, *writes: Write) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from backstream.ports import Clock, Delete, Put, Table, Write
 from backstream.tables.memory import MemoryTable
 from kit.clock import ManualClock
 from kit.images import SCHEMA, image, key
+from kit.one_at_a_time import OneAtATime
 from kit.stage import QUICK
 
 ITEMS = 4
@@ -43,7 +43,6 @@ class Pair:
         self.source = MemoryTable("flights", clock, SCHEMA, shards=2)
         self.source.enable_stream()
         self.target = MemoryTable("copy", clock, SCHEMA)
-        self.pool = ThreadPoolExecutor(4)
         self.notices: list[str] = []
         self._version = 0
 
@@ -57,7 +56,7 @@ class Pair:
             self.source.write([Delete(key("z", number))])
 
     def replica(self, deletes: Deletes = Deletes.ALL, target: Table | None = None) -> Reconciler:
-        return Reconciler(self.source, target or self.target, SCHEMA, self.pool, deletes)
+        return Reconciler(self.source, target or self.target, SCHEMA, deletes)
 
     def run(self, state: Path, stop: threading.Event | None = None, **words: Any) -> Replicated:
         around = Replicating(
@@ -74,10 +73,8 @@ class Pair:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    made = Pair(ManualClock())
-    yield made
-    made.pool.shutdown()
+def pair() -> Pair:
+    return Pair(ManualClock())
 
 
 WRITES = st.lists(st.tuples(st.integers(0, ITEMS - 1), st.sampled_from(["put", "delete", "same"])), max_size=12)
@@ -102,7 +99,6 @@ def test_any_order_and_any_number_of_deliveries(
             chance.shuffle(batch)
             assert bring(batch, replica, SCHEMA) == {}
         assert held(pair.target) == held(pair.source)
-    pair.pool.shutdown()
 
 
 def test_a_stale_change_that_comes_again_does_no_harm_even_where_the_target_looks_as_before_it(pair: Pair) -> None:
@@ -117,7 +113,7 @@ def test_a_stale_change_that_comes_again_does_no_harm_even_where_the_target_look
     assert (replica.counts.put, replica.counts.unchanged) == (1, 1)
 
 
-class Meddled:
+class Meddled(OneAtATime):
     """A target where, just before a conditional write, `meddle` happens: once."""
 
     def __init__(self, inner: Table, meddle: Callable[[], None]) -> None:
@@ -274,7 +270,6 @@ def test_beside_a_writer_until_it_is_stopped(tmp_path: Path) -> None:
     last = pair.run(tmp_path / "state.json")
     assert held(pair.target) == held(pair.source)
     assert last.changes <= 300
-    pair.pool.shutdown()
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------------------

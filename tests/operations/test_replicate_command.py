@@ -7,7 +7,6 @@ import random
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -52,12 +51,11 @@ class Redelivery(threading.Thread):
 
     def run(self) -> None:
         chance = random.Random(7)
-        with ThreadPoolExecutor(4) as pool:
-            replica = Reconciler(self._source, self._target, ID, pool, Deletes.ALL)
-            while not self._over.wait(0.1):
-                changes = chance.sample(known := self._changes(), min(len(known), 40))
-                self.failures.update(bring(changes, replica, ID))
-                self.delivered += len(changes)
+        replica = Reconciler(self._source, self._target, ID, Deletes.ALL)
+        while not self._over.wait(0.1):
+            changes = chance.sample(known := self._changes(), min(len(known), 40))
+            self.failures.update(bring(changes, replica, ID))
+            self.delivered += len(changes)
 
     def _changes(self) -> list[Change]:
         shards = self._stream.facts().shards

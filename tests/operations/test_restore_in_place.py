@@ -26,6 +26,7 @@ from kit import images
 from kit.clock import ManualClock
 from kit.images import image, key
 from kit.kill_amid_writes import kill_amid_writes
+from kit.one_at_a_time import OneAtATime
 from kit.proxy import FaultProxy, Hold, after
 from kit.scene import Scene, next_second, same
 from kit.stage import Stage
@@ -51,7 +52,7 @@ def stage(request: pytest.FixtureRequest, clock: ManualClock) -> Stage:
     return stage
 
 
-class Meddling:
+class Meddling(OneAtATime):
     """The live table, on which somebody else writes just before one of our writes is carried out; or whose process dies there."""
 
     def __init__(self, table: MemoryTable, turn: int, meddle: Sequence[Write] = (), *, dies: bool = False) -> None:

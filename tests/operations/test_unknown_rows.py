@@ -29,6 +29,7 @@ from kit import images
 from kit.clock import ManualClock
 from kit.images import image, key
 from kit.lived import all_changes, deliver
+from kit.one_at_a_time import OneAtATime
 from kit.stage import Stage
 
 
@@ -188,7 +189,7 @@ def test_another_table_is_refused(stage: Stage, clock: ManualClock, tmp_path: Pa
     assert run(stage, tmp_path, at, other, into_another=True).put == 1
 
 
-class Dying:
+class Dying(OneAtATime):
     """Its process dies at the first write."""
 
     def __init__(self, table: MemoryTable, turn: int = 1) -> None:

@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ParamValidationError
 
 from backstream.clock import SystemClock
-from backstream.errors import Failed
+from backstream.errors import Failed, MissingTable
 from backstream.model.tables.creation import on_demand
-from backstream.ports import Put
+from backstream.ports import MOST_AT_ONCE, ConditionalWrite, Put
 from backstream.tables.dynamodb import DynamoTable
 from backstream.tables.raw_boto import BotoRaw, recommended_config
 from kit import images
@@ -150,3 +150,22 @@ def test_a_client_without_the_recommended_configuration(aws: Aws) -> None:
     alone = aws.client("dynamodb", url=aws.endpoint("dynamodb"))  # not the one that all tests share: it would take no other calls
     with pytest.raises((Failed, ParamValidationError)):
         BotoRaw(alone).call("DescribeTable", b'{"TableName":"t"}', "table t")
+
+
+def test_many_conditional_writes_end_each_in_its_own_way(proxy: FaultProxy, table: DynamoTable) -> None:
+    """One of them is refused for good; the others are done, and the answers are told in the order of the writes."""
+    body = b'{"__type":"com.amazon.coral.validate#ValidationException","message":"too large, as told"}'
+    proxy.on(answer(400, body), operation="PutItem", body=b'"number":{"N":"7"}')
+    writes = [ConditionalWrite(Put(images.image("a", n)), None) for n in range(MOST_AT_ONCE + 4)]
+    outcomes = table.write_each(writes)
+    (error,) = [each for each in outcomes if not isinstance(each, bool)]
+    assert outcomes.index(error) == 7
+    assert "too large, as told" in error.message
+    assert [each for each in outcomes if isinstance(each, bool)] == [True] * (len(writes) - 1)
+    assert sum(map(len, table.scan())) == len(writes) - 1
+
+
+def test_an_unknown_table_fails_every_one_of_many_writes(aws: Aws, transport: str) -> None:
+    table = DynamoTable(dynamodb(aws, transport), "no-such-table", SystemClock())
+    outcomes = table.write_each([ConditionalWrite(Put(images.image("a", n)), None) for n in range(3)])
+    assert [type(each) for each in outcomes] == [MissingTable] * 3

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -35,7 +34,6 @@ from backstream.operations.replicate.source import SourceTable
 from backstream.ports import Table
 
 TABLE, REGION, ENDPOINT, DELETES = (f"BACKSTREAM_REPLICA{each}" for each in ("", "_REGION", "_ENDPOINT", "_DELETES"))
-WRITERS = 16
 RESERVE = 2.0  # seconds kept back to report what was not done
 TOGETHER = 500  # changes between two looks at the clock
 
@@ -83,10 +81,9 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
         changes, failures = _parse(delivery, words.turnover)
         failures |= known.source.of_before(changes)
         changes = {position: change for position, change in changes.items() if position not in failures}
-        with ThreadPoolExecutor(WRITERS) as pool:
-            replica = Reconciler(known.source.table, known.target, known.schema, pool, words.deletes, source_id=known.source.id)
-            for part in _parts(changes):
-                failures |= _bring(part, replica, known.schema, in_time=clock.now() < stop)
+        replica = Reconciler(known.source.table, known.target, known.schema, words.deletes, source_id=known.source.id)
+        for part in _parts(changes):
+            failures |= _bring(part, replica, known.schema, in_time=clock.now() < stop)
         _tell(delivery, words, changes, failures, replica, began, clock.now())
         failed += [(delivery.source, delivery.positions[each]) for each in failures]
     return {"batchItemFailures": identifiers(event["Records"], failed)}

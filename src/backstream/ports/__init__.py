@@ -30,6 +30,7 @@ from backstream.ports.objects import (
 from backstream.ports.signing import HeadSigner, Verifier, Vouching
 from backstream.ports.stream import ChangeStream, RecordsPage, Shard, StreamFacts
 from backstream.ports.table import (
+    MOST_AT_ONCE,
     ConditionalWrite,
     Delete,
     Importer,
@@ -43,6 +44,7 @@ from backstream.ports.table import (
 )
 
 __all__ = [
+    "MOST_AT_ONCE",
     "Account",
     "BucketSettings",
     "ChangeStream",

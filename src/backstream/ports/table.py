@@ -7,10 +7,13 @@ from typing import Protocol
 
 import msgspec
 
+from backstream.errors import BackstreamError
 from backstream.model.tables.creation import Creation
 from backstream.model.tables.settings import TableSettings
 from backstream.model.tables.setup import SetupStep
 from backstream.model.values.schema import KeySchema
+
+MOST_AT_ONCE = 16  # conditional writes that one call of `write_each` has under way
 
 
 class TableFacts(msgspec.Struct, frozen=True):
@@ -114,6 +117,9 @@ class ScannedTable(Protocol):
     def write_if(self, write: Write, before: bytes | None) -> bool:
         """See `Table.write_if`."""
 
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> Sequence[bool | BackstreamError]:
+        """See `Table.write_each`."""
+
 
 class Table(Protocol):
     """One DynamoDB table. Images and keys are bytes of DynamoDB JSON, moved unchanged. Safe to call from many threads.
@@ -169,6 +175,12 @@ class Table(Protocol):
         Compared attribute by attribute, atomically with the write; only an attribute that somebody has added, and that neither
         `before` nor the write has, may go unseen. It also returns False if an earlier attempt of the same write, whose answer was
         lost, has done it: look at the item to tell. Costs a request for each write.
+        """
+
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> Sequence[bool | BackstreamError]:
+        """Does each write as `write_if` does, no two of them on one key, up to `MOST_AT_ONCE` at a time and in no order.
+
+        Returns the result of each in the order of `writes`, or the error that it ended with. Raises no error of the table's.
         """
 
     def change_if(self, after: bytes, before: bytes) -> bool:

@@ -9,14 +9,23 @@ from typing import TypeVar
 
 import msgspec
 
-from backstream.errors import ConditionNotMet, Damaged, Failed, MissingTable, StillChanging, Unavailable, WrongStreamView
+from backstream.errors import (
+    BackstreamError,
+    ConditionNotMet,
+    Damaged,
+    Failed,
+    MissingTable,
+    StillChanging,
+    Unavailable,
+    WrongStreamView,
+)
 from backstream.model.changes.change import VIEW
 from backstream.model.tables.creation import Creation
 from backstream.model.tables.settings import TableSettings
 from backstream.model.tables.setup import SCALING, SetupStep
 from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema
-from backstream.ports import Clock, Delete, Put, ScanPage, TableFacts, Write
+from backstream.ports import MOST_AT_ONCE, Clock, ConditionalWrite, Delete, Put, ScanPage, TableFacts, Write
 from backstream.retries import full_jitter
 from backstream.tables import answers
 from backstream.tables.conditions import RequestCondition, Update, unchanged, update
@@ -186,15 +195,37 @@ class DynamoTable:
 
     def write_if(self, write: Write, before: bytes | None) -> bool:
         """Does one PutItem or DeleteItem, on condition that the item is unchanged."""
-        put = isinstance(write, Put)
-        body = {"Item": msgspec.Raw(write.image)} if isinstance(write, Put) else {"Key": msgspec.Raw(write.keys)}
-        condition = unchanged(before, self._schema.hash.name, write.after)
-        request = {"TableName": self._name, **body, **_given(condition)}
+        operation, body = self._conditional(write, before)
         try:
-            self._ask("PutItem" if put else "DeleteItem", request, answers.Ignored)
+            decoded(self._api.call(operation, body, self._subject).body, answers.Ignored, operation, self._subject)
         except ConditionNotMet:
             return False
         return True
+
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> Sequence[bool | BackstreamError]:
+        """Does one PutItem or DeleteItem for each write, many at a time, each on condition that its item is unchanged."""
+        try:
+            calls = [self._conditional(each.write, each.before) for each in writes]
+        except BackstreamError as error:  # the table cannot be described
+            return [error] * len(writes)
+        outcomes = self._api.call_each(calls, self._subject, MOST_AT_ONCE)
+        return [self._was_done(operation, outcome) for (operation, _), outcome in zip(calls, outcomes, strict=True)]
+
+    def _was_done(self, operation: str, outcome: RawAnswer | BackstreamError) -> bool | BackstreamError:
+        if isinstance(outcome, BackstreamError):
+            return False if isinstance(outcome, ConditionNotMet) else outcome
+        try:
+            decoded(outcome.body, answers.Ignored, operation, self._subject)
+        except Failed as error:
+            return error
+        return True
+
+    def _conditional(self, write: Write, before: bytes | None) -> tuple[str, bytes]:
+        """Returns the operation that does a write on condition that its item is as `before`, and its request."""
+        body = {"Item": msgspec.Raw(write.image)} if isinstance(write, Put) else {"Key": msgspec.Raw(write.keys)}
+        condition = unchanged(before, self._schema.hash.name, write.after)
+        request = {"TableName": self._name, **body, **_given(condition)}
+        return "PutItem" if isinstance(write, Put) else "DeleteItem", msgspec.json.encode(request)
 
     def change_if(self, after: bytes, before: bytes) -> bool:
         """Sends one UpdateItem once, on condition that the item is unchanged."""

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from backstream.errors import Failed, MissingTable, TargetNotEmpty
+from backstream.errors import BackstreamError, Failed, MissingTable, TargetNotEmpty
 from backstream.model.changes.change import VIEW
 from backstream.model.tables.creation import Creation, on_demand
 from backstream.model.tables.settings import TableSettings, table_of
 from backstream.model.tables.setup import SetupStep
 from backstream.model.values import sizes, wire
 from backstream.model.values.schema import KeySchema
-from backstream.ports import Clock, ScanPage, TableFacts, Write
+from backstream.ports import Clock, ConditionalWrite, ScanPage, TableFacts, Write
 from backstream.tables.memory_settings import MemorySettings
 from backstream.tables.memory_stream import MemoryStream
 
@@ -186,6 +186,16 @@ class MemoryTable:
             if same:
                 self._set(key, write.after)
             return same
+
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> Sequence[bool | BackstreamError]:
+        """Does each write, if its item is unchanged."""
+        return [self._outcome(each) for each in writes]
+
+    def _outcome(self, write: ConditionalWrite) -> bool | BackstreamError:
+        try:
+            return self.write_if(write.write, write.before)
+        except BackstreamError as error:
+            return error
 
     def change_if(self, after: bytes, before: bytes) -> bool:
         """Changes the attributes that differ, if all named attributes of the item are unchanged."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from backstream.errors import Failed
+from backstream.errors import BackstreamError, Failed
 from backstream.model import moment
 from backstream.model.values.decoding import UNDECODABLE, reason
 
@@ -39,6 +40,12 @@ class RawApi(Protocol):
         """Returns the answer to `operation` (`BatchWriteItem`) with this JSON.
 
         Raises errors of `failures`, naming `subject` (`table orders`).
+        """
+
+    def call_each(self, calls: Sequence[tuple[str, bytes]], subject: str, in_flight: int) -> Sequence[RawAnswer | BackstreamError]:
+        """Makes many calls, each an operation and its JSON, at most `in_flight` at a time and in no order.
+
+        Returns each one's answer in the order of `calls`, or the error that `call` would raise.
         """
 
 

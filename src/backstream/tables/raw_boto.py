@@ -5,6 +5,8 @@ Its work on the content is left out: it would build it from Python objects and p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore import xform_name
@@ -13,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
-from backstream.errors import Failed
+from backstream.errors import BackstreamError, Failed
 from backstream.tables import failures
 from backstream.tables.raw import RawAnswer
 
@@ -54,6 +56,18 @@ class BotoRaw:
         except (ClientError, BotoCoreError) as error:
             raise failures.named(error, operation, subject) from error
         return RawAnswer(parsed[_BODY], f"{operation} of {subject}", parsed["ResponseMetadata"]["HTTPHeaders"].get("date"))
+
+    def call_each(self, calls: Sequence[tuple[str, bytes]], subject: str, in_flight: int) -> Sequence[RawAnswer | BackstreamError]:
+        def answer(call: tuple[str, bytes]) -> RawAnswer | BackstreamError:
+            try:
+                return self.call(*call, subject)
+            except BackstreamError as error:
+                return error
+
+        if len(calls) < 2:
+            return [answer(call) for call in calls]
+        with ThreadPoolExecutor(min(in_flight, len(calls)), thread_name_prefix="call") as pool:
+            return list(pool.map(answer, calls))
 
 
 # --- botocore's hooks, in the order in which they run in each call ----------------------------------------------------------------

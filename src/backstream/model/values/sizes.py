@@ -29,6 +29,11 @@ def write_units(image: bytes) -> int:
     return 1 if len(image) <= WRITE_UNIT else max(1, -(-item_bytes(image) // WRITE_UNIT))
 
 
+def read_units(image: bytes) -> int:
+    """Returns the units for a strongly consistent read of an item with that image. Errors and source: see `write_units`."""
+    return 1 if len(image) <= READ_UNIT else max(1, -(-item_bytes(image) // READ_UNIT))
+
+
 def _value_bytes(value: Mapping[str, Any]) -> int:
     ((kind, inner),) = value.items()
     match kind:

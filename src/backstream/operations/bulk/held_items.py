@@ -12,7 +12,7 @@ import msgspec
 
 from backstream.errors import Failed, Refused
 from backstream.model.values import wire
-from backstream.ports import ScanPage, TableFacts, Write
+from backstream.ports import ConditionalWrite, ScanPage, TableFacts, Write
 from backstream.temporary_folders import TemporaryFolder
 from backstream.vault.dumps.held import HeldTable, TableKeys, checked
 
@@ -141,5 +141,9 @@ class HeldItems:
         return [each[0] for each in found if each is not None]
 
     def write_if(self, write: Write, before: bytes | None) -> NoReturn:  # noqa: ARG002 - nothing is written
+        """Raises Refused: files are only read."""
+        raise Refused(f"{self.name} is only read", hint="Restore it into a table.")
+
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> NoReturn:  # noqa: ARG002 - nothing is written
         """Raises Refused: files are only read."""
         raise Refused(f"{self.name} is only read", hint="Restore it into a table.")

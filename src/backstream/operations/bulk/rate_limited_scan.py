@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-from backstream.errors import UsageError
+from backstream.errors import BackstreamError, UsageError
 from backstream.model.values import sizes
 from backstream.operations.bulk.rate import Pace
-from backstream.ports import Clock, ScannedTable, ScanPage, Write
+from backstream.ports import Clock, ConditionalWrite, ScannedTable, ScanPage, Write
 
 MOST_SEGMENTS = 256  # each a thread
 GROWTH = 4  # a page may have so many times the items of the last one
@@ -86,7 +86,7 @@ class PacedTable:
         if self._max_units is not None:
             self._pace.spend(len(keys))
         images = self._table.fetch(keys)
-        units = len(keys) - len(images) + sum(max(1, -(-sizes.item_bytes(image) // sizes.READ_UNIT)) for image in images)
+        units = len(keys) - len(images) + sum(map(sizes.read_units, images))
         self._took.append(float(units))
         if self._max_units is not None:
             self._pace.settle(units - len(keys))
@@ -95,6 +95,10 @@ class PacedTable:
     def write_if(self, write: Write, before: bytes | None) -> bool:
         """Does the same as `ports.Table.write_if`, outside of the budget of reads."""
         return self._table.write_if(write, before)
+
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> Sequence[bool | BackstreamError]:
+        """Does the same as `ports.Table.write_each`, outside of the budget of reads."""
+        return self._table.write_each(writes)
 
 
 class _PageBudget:

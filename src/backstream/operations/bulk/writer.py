@@ -57,7 +57,8 @@ class BulkWriter(Generic[W]):
     with full jitter. It gives up (`gave_up_reason` says why) once nothing at all was accepted for `patience` seconds of trying, or
     if access ends in the middle; unwritten items are in `left_out`. It raises an error for access that never worked, or a missing
     table. `max_units`: write units a second at most, as DynamoDB counts them: by the items' size, and by its answers if they state
-    more. `budget`: the same limit, shared with other writers. `most`: calls under way at most.
+    more. `budget`: the same limit, shared with other writers. `most`: calls under way at most. `at_once`: the calls that one batch
+    makes at a time, where that is no BatchWriteItem: so many fewer batches are under way.
     """
 
     def __init__(
@@ -69,15 +70,18 @@ class BulkWriter(Generic[W]):
         max_units: float | None = None,
         budget: Budget | None = None,
         most: int = MOST,
+        at_once: int = 1,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._table = table
         self._clock = clock
         self._patience = patience
         self._budget = budget or Budget.of(clock, max_units)
-        self._gate = Gate(clock, Congestion(least=min(LEAST, most), first=min(FIRST, most), most=most))
+        most = max(1, most // at_once)
+        least, first = (min(max(1, calls // at_once), most) for calls in (LEAST, FIRST))
+        self._gate = Gate(clock, Congestion(least=least, first=first, most=most))
         self._progress = progress
-        self._pool = ThreadPoolExecutor(MOST + WAITING, thread_name_prefix="writer")
+        self._pool = ThreadPoolExecutor(MOST // at_once + WAITING, thread_name_prefix="writer")
         self._futures: dict[Future[None], int] = {}  # with the bytes of their batches
         self._batch: list[W] = []
         self._bytes = 0

@@ -37,7 +37,7 @@ from backstream.operations.compare.recheck import (
 )
 from backstream.operations.restore import Failure
 from backstream.operations.restore.targets.conditional_writer import CONFLICT, ConditionalWriter
-from backstream.ports import Clock, ConditionalWrite, Delete, Put, ScannedTable, Write
+from backstream.ports import MOST_AT_ONCE, Clock, ConditionalWrite, Delete, Put, ScannedTable, Write
 
 LEAST_PARTITIONS = 256  # DescribeTable's count is hours old, and may be 0 of a table that is full by now
 CHANGED = "somebody changed it while it was repaired"
@@ -214,7 +214,7 @@ class _Diff:
         self._progress.phase("repairing", None)
         target = self._sides[1]
         guard = ConditionalWriter(self, target)
-        writer = BulkWriter(guard, self._clock, progress=self._progress.advance)
+        writer = BulkWriter(guard, self._clock, at_once=MOST_AT_ONCE, progress=self._progress.advance)
         sent = 0
         try:
             for key, sight in left:

@@ -11,7 +11,6 @@ import enum
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -19,11 +18,12 @@ from backstream.errors import BackstreamError, Refused, Unavailable
 from backstream.model.changes.change import Change, Order
 from backstream.model.values import wire
 from backstream.model.values.schema import KeySchema
-from backstream.ports import Delete, Put, Table
+from backstream.ports import ConditionalWrite, Delete, Put, Table
 
 TOGETHER = 100  # items looked at together: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 ROUNDS = 30  # of looking and writing, until an item that changes all the time is left to its next change
 REMEMBERED = 100_000
+WRITTEN_TOGETHER = 2  # calls of `write_each` at a time, from whatever threads: 32 writes
 
 Images = Mapping[bytes, bytes | None]  # by key; None where there is no such item
 
@@ -77,7 +77,6 @@ class Reconciler:
         source: Table,
         target: Table,
         schema: KeySchema,
-        pool: ThreadPoolExecutor,
         deletes: Deletes,
         *,
         source_id: str = "",
@@ -87,10 +86,10 @@ class Reconciler:
         self._source = source
         self._target = target
         self._schema = schema
-        self._pool = pool
         self._deletes = deletes
         self._left: OrderedDict[bytes, Order] = OrderedDict()
         self._lock = threading.Lock()
+        self._writing = threading.BoundedSemaphore(WRITTEN_TOGETHER)
         self.counts = ReconcileCounts()
 
     # --- what one hears ---
@@ -183,19 +182,15 @@ class Reconciler:
     def _write(self, wanted: Images, there: Images, failed: dict[bytes, BackstreamError]) -> dict[bytes, bytes | None]:
         """Writes the items that are still unchanged. Returns the written ones with their images; errors go to `failed`."""
 
-        def write(key: bytes) -> tuple[bytes, bool | BackstreamError]:
-            image = wanted[key]
-            try:
-                return key, self._target.write_if(Delete(key) if image is None else Put(image), there[key])
-            except BackstreamError as error:
-                return key, error
-
+        writes = [ConditionalWrite(Delete(key) if image is None else Put(image), there[key]) for key, image in wanted.items()]
+        with self._writing:
+            outcomes = self._target.write_each(writes)
         written: dict[bytes, bytes | None] = {}
-        for key, outcome in self._pool.map(write, wanted):
+        for (key, image), outcome in zip(wanted.items(), outcomes, strict=True):
             if isinstance(outcome, BackstreamError):
                 failed[key] = outcome
             elif outcome:
-                written[key] = wanted[key]
+                written[key] = image
         removed = sum(1 for image in written.values() if image is None)
         self.counts.add(put=len(written) - removed, deleted=removed)
         return written

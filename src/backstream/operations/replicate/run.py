@@ -61,20 +61,19 @@ def replicate(around: Replicating, words: ReplicateOptions) -> Replicated:
     head = ReplicaHead(tables.source.arn, tables.target.arn, stream_label(arn), tables.source.table_id)
     state = StateFile(words.state, head)
     known, lost = _known(state, around, stream_label(arn), tables, copies=words.copy)
-    with ThreadPoolExecutor(around.settings.writers, thread_name_prefix="replica") as pool:
-        replica = Reconciler(around.source, around.target, tables.schema, pool, words.deletes, source_id=tables.source.table_id)
-        keeper = ReplicaKeeper(replica, tables.schema, state, around.clock, around.say)
-        parts = FollowerContext(
-            stream=around.streams(arn),
-            label=stream_label(arn),
-            keeper=keeper,
-            clock=around.clock,
-            settings=around.settings,
-            known=known,
-            notice=around.notice,
-        )
-        tail = Tail(tables.source.name, parts, state.shards, around.stop)
-        report, copied = _follow(tail, Copying(around, replica) if words.copy else None, words)
+    replica = Reconciler(around.source, around.target, tables.schema, words.deletes, source_id=tables.source.table_id)
+    keeper = ReplicaKeeper(replica, tables.schema, state, around.clock, around.say)
+    parts = FollowerContext(
+        stream=around.streams(arn),
+        label=stream_label(arn),
+        keeper=keeper,
+        clock=around.clock,
+        settings=around.settings,
+        known=known,
+        notice=around.notice,
+    )
+    tail = Tail(tables.source.name, parts, state.shards, around.stop)
+    report, copied = _follow(tail, Copying(around, replica) if words.copy else None, words)
     if report.ended and not words.until_caught_up:
         raise Failed(f"the stream of {tables.source.name} was disabled: later changes are not in the target", hint=_whole(tables))
     return _report(tables, replica, report, copied, lost + report.gaps, keeper.lag)

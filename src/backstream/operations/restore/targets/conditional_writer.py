@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from backstream.errors import BackstreamError
 from backstream.model.values import wire
 from backstream.operations.bulk.writer import LeftOut
 from backstream.operations.restore.targets.kept import Keyed, UndoRecorder
-from backstream.ports import ConditionalWrite, Write
+from backstream.ports import ConditionalWrite
 
 CONFLICT = "somebody changed it while the restore ran"
 
@@ -21,12 +21,12 @@ class Guarded(Protocol):
     def fetch(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """See `ports.Table.fetch`."""
 
-    def write_if(self, write: Write, before: bytes | None) -> bool:
-        """See `ports.Table.write_if`."""
+    def write_each(self, writes: Sequence[ConditionalWrite]) -> Sequence[bool | BackstreamError]:
+        """See `ports.Table.write_each`."""
 
 
 class ConditionalWriter:
-    """Stands before a table and writes one item at a time, each on condition that it is as the write says it was.
+    """Stands before a table and writes each item by itself, on condition that it is as the write says it was.
 
     A batch's items are read once more just before, because a condition alone does not see an attribute that somebody has added.
     Items that changed meanwhile are in `conflicts`. A write that finds its own work already done, because an earlier answer was
@@ -47,16 +47,18 @@ class ConditionalWriter:
         took: Callable[[float], None] | None = None,  # noqa: ARG002
     ) -> Sequence[ConditionalWrite]:
         """See `ports.Table.write`; `took` is not called. Raises the table's error if nothing could be done."""
-        found = self._found(writes)
+        keys = [self._keys.key_of(each.body) for each in writes]
+        found = self._found(keys)
         self._keep(writes, found)
-        for place, write in enumerate(writes):
-            try:
-                self._write(write, self._keys.key_of(write.body), found)
-            except BackstreamError:
-                if not place:
-                    raise
-                return writes[place:]  # those before are done: the next attempt begins here, and tells what is wrong
-        return []
+        self._note(keys, UndoRecorder.tried)
+        still = {key: each for key, each in zip(keys, writes, strict=True) if wire.same_state(found.get(key), each.before)}
+        outcomes = dict(zip(still, self._table.write_each(list(still.values())), strict=True))
+        failed = {key: error for key, error in outcomes.items() if isinstance(error, BackstreamError)}
+        if failed and len(failed) == len(writes):
+            raise next(iter(failed.values()))
+        self._check([key for key in keys if outcomes.get(key, False) is False], dict(zip(keys, writes, strict=True)))
+        self._note([key for key in keys if key not in failed], UndoRecorder.settle)
+        return [each for key, each in zip(keys, writes, strict=True) if key in failed]
 
     def _keep(self, writes: Sequence[ConditionalWrite], found: dict[bytes, bytes]) -> None:
         """Keeps the items that are still as expected, since they are going to be written."""
@@ -64,18 +66,18 @@ class ConditionalWriter:
             still = [each for each in writes if wire.same_state(found.get(self._keys.key_of(each.body)), each.before)]
             self._keeper.keep(still, found)
 
-    def _write(self, write: ConditionalWrite, key: bytes, found: dict[bytes, bytes]) -> None:
-        if self._keeper is not None:
-            self._keeper.tried(key)
-        done = wire.same_state(found.get(key), write.before) and self._table.write_if(write.write, write.before)
-        if not done and not wire.same_state(self._found([write]).get(key), write.after):
-            if self._keeper is not None:
-                self._keeper.withdraw(key)
-            with self._lock:
-                self.conflicts.append(LeftOut(write, CONFLICT))
-        if self._keeper is not None:
-            self._keeper.settle(key)
+    def _check(self, not_done: Sequence[bytes], writes: Mapping[bytes, ConditionalWrite]) -> None:
+        """Names the conflicts among these items, which were not written: those that are not as the write would have them."""
+        now = self._found(not_done)
+        conflicts = [key for key in not_done if not wire.same_state(now.get(key), writes[key].after)]
+        self._note(conflicts, UndoRecorder.withdraw)
+        with self._lock:
+            self.conflicts += [LeftOut(writes[key], CONFLICT) for key in conflicts]
 
-    def _found(self, writes: Sequence[ConditionalWrite]) -> dict[bytes, bytes]:
-        keys = [self._keys.key_of(write.body) for write in writes]
-        return {self._keys.key_of(image): image for image in self._table.fetch(keys)}
+    def _note(self, keys: Sequence[bytes], note: Callable[[UndoRecorder, bytes], None]) -> None:
+        if self._keeper is not None:
+            for key in keys:
+                note(self._keeper, key)
+
+    def _found(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {self._keys.key_of(image): image for image in self._table.fetch(keys)} if keys else {}

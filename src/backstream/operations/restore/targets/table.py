@@ -15,7 +15,7 @@ from backstream.operations.restore.targets.kept import path_for as undo_path_for
 from backstream.operations.restore.targets.sinks import ConditionalSink, Sink, TableSink
 from backstream.operations.restore.targets.table_setup import TableSetup
 from backstream.operations.restore.targets.undo import Undo
-from backstream.ports import Table, Write
+from backstream.ports import MOST_AT_ONCE, Table, Write
 
 
 class TableTarget:
@@ -84,7 +84,8 @@ class TableTarget:
         budget = Budget.of(around.clock, request.max_units) if around.budget is None else around.budget
         if self.is_shared and not request.force:
             conditional = ConditionalWriter(vault, table, keeper)
-            return ConditionalSink(BulkWriter(conditional, around.clock, patience=request.patience, budget=budget), conditional)
+            writer = BulkWriter(conditional, around.clock, patience=request.patience, budget=budget, at_once=MOST_AT_ONCE)
+            return ConditionalSink(writer, conditional)
         forced: Batches[Write] = table if keeper is None else KeptTable(vault, table, keeper)
         return TableSink(BulkWriter(forced, around.clock, patience=request.patience, budget=budget))
 
