@@ -155,14 +155,17 @@ def test_the_zip_of_the_package_is_the_same_every_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "why"),
     [
-        ["changes", "flights", "--from", "1h ago"],
-        ["export", "flights", "--changes", "--from", "1h ago", "--to", "file:///tmp/none"],
-        ["export", "flights", "--at", "now", "--format", "iceberg", "--to", "file:///tmp/none"],
+        (["changes", "flights", "--from", "1h ago"], "--engine spark"),
+        (["export", "flights", "--changes", "--from", "1h ago", "--to", "file:///tmp/none"], "the order of time"),
+        (["export", "flights", "--at", "now", "--format", "iceberg", "--to", "file:///tmp/none"], "one commit"),
+        (["export", "flights", "--follow", "--format", "iceberg", "--to", "file:///tmp/none"], "one commit"),
     ],
-    ids=["a list", "changes", "iceberg"],
+    ids=["a list", "changes", "a state in iceberg", "changes in iceberg"],
 )
-def test_what_a_cluster_does_not_do_is_said(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_cluster_does_not_do_is_said_with_the_reason(words: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call([*words, "--vault", "file:///nowhere", "--engine", "spark", "--master", "local[1]"]) == 2
-    assert "--engine spark" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--engine spark" in said
+    assert why in " ".join(said.split())

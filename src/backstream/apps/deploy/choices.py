@@ -100,7 +100,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     for alarms; `signing_profile`: the functions accept only code that is signed by it; `sign`: `kms:ARN`, the key with which
     functions sign the objects that they write. `replica`: no vault, but a function that keeps this other table like the one table.
     `requests`: what the bucket's policy demands of the functions' requests, its key aside: that is `kms_key`.
-    `spark`: also an EMR Serverless application. `retain`: also a scheduled function that removes what `init --keep` gives up.
+    `spark`: also an EMR Serverless application. `spark_writes`: URLs below which its jobs write snapshots and exports;
+    `spark_imports`: they may restore by ImportTable; `spark_compacts`: they may compact.
+    `retain`: also a scheduled function that removes what `init --keep` gives up.
     `keep_at_least`: a duration; the function removes nothing younger, whatever a catalog says. None: 30 days.
     `export`: also a scheduled function that appends changes to Iceberg tables below this URL.
     `alarms_per`: None for each table while there are few, else for all; `composite` is for all, and one alarm above them notifies.
@@ -157,6 +159,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     export: str | None = None
     export_schedule: str = "rate(1 hour)"
     spark: bool = False
+    spark_writes: Sequence[str] = ()
+    spark_imports: bool = False
+    spark_compacts: bool = False
     moved: bool = False
 
     def check(self, *, streams_follow: bool = False) -> None:

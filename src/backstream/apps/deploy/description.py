@@ -19,6 +19,7 @@ def describe(choices: Choices) -> DeploymentDescription:
     """Returns all of a deployment. Raises UsageError for impossible choices."""
     choices.check()
     exporting.check(choices)
+    spark.check(choices)
     if choices.replica is not None:
         return replica.describe(msgspec.structs.replace(choices, witness=False, drill=False))
     targets = tables.targets(choices)
@@ -28,7 +29,7 @@ def describe(choices: Choices) -> DeploymentDescription:
         *storage.resources(choices),
         *functions.resources(choices, targets),
         *alarms.resources(choices, targets),
-        *spark.resources(choices),
+        *spark.resources(choices, targets),
         *exporting.resources(choices, targets),
     ]
     of = ", ".join(choices.tables) if len(choices.tables) <= 5 else "many tables"

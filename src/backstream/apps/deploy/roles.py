@@ -46,7 +46,7 @@ def capture_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         yield from failing(choices)
         yield from reading(choices, tables)
         yield from keys(choices)
-        yield from _signing(choices)
+        yield from signing(choices)
         yield log(log_group)
 
     why = (
@@ -71,7 +71,7 @@ def witness_role(choices: Choices, targets: Sequence[Target], log_group: Text) -
         yield _see_tables(tables, *kinesis)
         yield next(iter(reading(choices, tables)))
         yield from keys(choices)
-        yield from _signing(choices)
+        yield from signing(choices)
         yield log(log_group)
 
     why = "The permissions of the witness: read the streams, write what is missing in the vault, and change the catalog."
@@ -111,10 +111,9 @@ def retain_role(choices: Choices, targets: Sequence[Target], log_group: Text) ->
         yield of_vault(choices, "SeeBucket", ["s3:GetBucketObjectLockConfiguration"], [storage.vault_arn(choices)])
         yield list_vault(choices)
         # A batch that still waits may be of a moment that is to be kept: without a look at it nothing is claimed, and nothing goes.
-        yield _of_failures(choices, "ReadFailedBatches", ["s3:GetObject"], f"/{storage.FAILED_BATCHES}*")
-        yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
+        yield from reading_failures(choices)
         yield from keys(choices)
-        yield from _signing(choices)
+        yield from signing(choices)
         yield log(log_group)
 
     why = "The permissions of the retention. No other role here may remove versions."
@@ -170,14 +169,21 @@ def of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequ
     return allow(sid, actions, resources, _owned_by(storage.vault_owner(choices)))
 
 
-def _of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
+def of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
+    """Returns a statement about the bucket of failed batches."""
     return allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(StackValue.ACCOUNT))
+
+
+def reading_failures(choices: Choices) -> Iterator[Statement]:
+    """Yields the permissions to see which batches still wait."""
+    yield of_failures(choices, "ReadFailedBatches", ["s3:GetObject"], f"/{storage.FAILED_BATCHES}*")
+    yield of_failures(choices, "FindFailures", ["s3:ListBucket"])
 
 
 def failing(choices: Choices) -> Iterator[Statement]:
     """Yields the permissions that Lambda uses in the role's name for a discarded batch."""
-    yield _of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*")
-    yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
+    yield of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*")
+    yield of_failures(choices, "FindFailures", ["s3:ListBucket"])
 
 
 def _owned_by(account: Part) -> Mapping[str, Value]:
@@ -285,8 +291,11 @@ def keys(choices: Choices, *, vault: bool = True) -> Iterator[Statement]:
         yield allow("ReadEnvironment", ["kms:Decrypt"], [Given("EnvironmentKeyArn")])
 
 
-def _signing(choices: Choices) -> Iterator[Statement]:
-    """Only with a digest: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-message-type"""
+def signing(choices: Choices) -> Iterator[Statement]:
+    """Yields the permission to sign, only with a digest.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-message-type
+    """
     if choices.signing_key:
         digest = {"StringEquals": {"kms:MessageType": ["DIGEST"]}}
         yield allow("Sign", ["kms:Sign"], [Given("SigningKeyArn")], digest)

@@ -94,8 +94,8 @@ def export(
     if format_ is ExportFormat.PARQUET and (wrong := [name for name, given in for_iceberg.items() if given]):
         raise UsageError(f"{', '.join(wrong)}: only with --format iceberg")
     _check_words(changes=changes or follow, since=since, at=at, needs_from=not follow)
-    if engine is not EngineKind.LOCAL and (format_ is ExportFormat.ICEBERG or at is None):
-        raise UsageError("--engine spark writes a state as Parquet files", hint="Give --at and --format parquet, or leave it out.")
+    if engine is not EngineKind.LOCAL:
+        _check_spark(iceberg=format_ is ExportFormat.ICEBERG, changes=at is None)
     backup = library.open(vault, engine=engine, master=master).table(table)
     scales = _scales(scale or ())
     if format_ is ExportFormat.ICEBERG:
@@ -162,6 +162,20 @@ def _check_words(*, changes: bool, since: str | None, at: str | None, needs_from
         raise UsageError("the beginning of the changes is missing", hint="--from MOMENT")
     if not changes and since is not None:
         raise UsageError("--at goes without --from")
+
+
+def _check_spark(*, iceberg: bool, changes: bool) -> None:
+    """Raises UsageError for what a cluster does not write. See docs/notes/0089."""
+    if iceberg:
+        raise UsageError(
+            "--engine spark writes no Iceberg table: its files and columns are one commit, which one machine makes",
+            hint="Leave --engine out. Or write Parquet on Spark with --at, and add these files to a table of your own.",
+        )
+    if changes:
+        raise UsageError(
+            "--engine spark exports no changes: their files are in the order of time, and a cluster brings them together by item",
+            hint="Leave --engine out, and export one window after the other. A state (--at) is exported on Spark.",
+        )
 
 
 def _scales(words: Sequence[str]) -> dict[str, int]:

@@ -166,6 +166,19 @@ def template(
     spark: Annotated[
         bool, Option("--spark", help="Add an EMR Serverless application for --engine spark, and its role: docs/spark.md.")
     ] = False,
+    spark_writes: Annotated[
+        list[str] | None,
+        Option(
+            "--spark-writes",
+            metavar="URL",
+            help="With --spark: a place for snapshots and exports, s3://bucket/prefix; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    spark_imports: Annotated[
+        bool, Option("--spark-imports", help="With --spark: its jobs may also restore with --via import.")
+    ] = False,
+    spark_compacts: Annotated[bool, Option("--spark-compacts", help="With --spark: its jobs may also compact.")] = False,
     drill: Annotated[bool, Option(" /--no-drill", help="Leave the scheduled drill out.", show_default=False)] = True,
     drill_schedule: Annotated[
         str | None,
@@ -253,6 +266,9 @@ def template(
         alarm_topic=alarm_topic,
         dashboard=dashboard,
         spark=spark,
+        spark_writes=spark_writes or [],
+        spark_imports=spark_imports,
+        spark_compacts=spark_compacts,
         witness=witness,
         witness_schedule=witness_schedule,
         witness_within_minutes=witness_within,
