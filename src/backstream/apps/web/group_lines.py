@@ -70,7 +70,7 @@ def _line(held: Vault, name: str, by_name: Mapping[str, TableLine], words: Calla
         names = held.select(TableSelection(groups=(name,)))
     except BackstreamError as error:
         return GroupLine(name, [words(error)])
-    lines = (by_name.get(each) or TableLine(each, ["it is not read"], None) for each in names)
+    lines = (by_name.get(each) or TableLine(each, ["nobody has looked at it yet"], None) for each in names)
     tables = sorted(lines, key=lambda each: each.order)
     known = [each.status for each in tables if each.status is not None]
     whole = len(known) == len(tables)

@@ -23,6 +23,7 @@ from backstream.apps.web.background.stopping import StopToken, stoppable
 from backstream.apps.web.background.work import Work
 from backstream.apps.web.history.timeline import SegmentNames
 from backstream.apps.web.states import States
+from backstream.apps.web.table_looks import TableLooks
 from backstream.errors import BackstreamError, NotFound, Refused, Unavailable, UsageError
 from backstream.model import moment
 from backstream.model.objectives import in_words
@@ -93,6 +94,7 @@ class Site:
         self.work = Work(self.clock)
         self.jobs = Jobs(self.clock)
         self.names = SegmentNames()
+        self.looks = TableLooks()
         self.folder = TemporaryFolder()
         self.states = States(self.jobs, self.folder.path, self.clock)
         self._templates = templates()

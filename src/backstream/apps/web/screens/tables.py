@@ -1,4 +1,4 @@
-"""The vault: its groups and all tables, the worst first."""
+"""The vault: its groups and its tables, the worst first, a page at a time."""
 
 from __future__ import annotations
 
@@ -9,29 +9,56 @@ from starlette.responses import Response
 
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.group_lines import GroupLine, TableLine, group_lines
-from backstream.apps.web.site import Site
+from backstream.apps.web.site import Site, asked, count_in
+from backstream.apps.web.table_looks import AT_ONCE, TableLook
 from backstream.errors import BackstreamError
+from backstream.model import moment
 from backstream.model.objectives import in_words
 from backstream.operations.inspect.readers import too_many
 from backstream.operations.inspect.status import Status
 
 READERS = 4
+PAGE = 50  # tables of a page
+MOST_PAGES = 10**6
 LATE = 900  # seconds of lag from which on it is a problem
 
 
 async def vault(site: Site, request: Request) -> Response:
     """`GET /`."""
 
-    def read(token: StopToken) -> tuple[list[TableLine], list[GroupLine]]:
-        held = site.held(token)
-        with ThreadPoolExecutor(READERS, thread_name_prefix="status") as pool:
-            rows = list(pool.map(lambda name: _row(site, token, name), held.names()))
-        rows.sort(key=lambda each: each.order)
-        return rows, group_lines(held, rows, lambda error: site.privacy.error(error)[0])
+    began = site.clock.now()
 
-    rows, groups = await site.read(request, read)
+    def read(token: StopToken) -> tuple[list[str], list[TableLook], list[GroupLine]]:
+        held = site.held(token)
+        names = site.looks.names(held.names, began)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="status") as pool:
+            for line in pool.map(lambda name: _row(site, token, name), site.looks.due(names)):
+                site.looks.keep(line, began)
+        known = site.looks.known(names)
+        return names, known, group_lines(held, [each.line for each in known], lambda error: site.privacy.error(error)[0])
+
+    names, known, groups = await site.read(request, read)
+    seen = {each.line.name for each in known}
+    last = max(0, (len(known) - 1) // PAGE)
+    page = min(count_in(asked(request, "page"), MOST_PAGES), last)
     commands = [site.command("status"), *(site.command("status", "--group", each.name) for each in groups)]
-    return site.page(request, "tables.html", rows=rows, groups=groups, commands=commands)
+    return site.page(
+        request,
+        "tables.html",
+        shown=[
+            (each.line, "" if each.at == began else moment.iso(int(each.at))) for each in known[page * PAGE : (page + 1) * PAGE]
+        ],
+        first=page * PAGE + 1,
+        page=page,
+        previous=f"?page={page - 1}" if page else "",
+        following=f"?page={page + 1}" if page < last else "",
+        total=len(names),
+        looked=len(known),
+        unseen=[name for name in names if name not in seen],
+        at_once=AT_ONCE,
+        groups=groups,
+        commands=commands,
+    )
 
 
 def _row(site: Site, token: StopToken, name: str) -> TableLine:
