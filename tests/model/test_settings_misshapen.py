@@ -10,12 +10,11 @@ import pytest
 
 from backstream.errors import Damaged
 from backstream.model.tables import grants
-from backstream.model.tables.naming import Naming
 from backstream.model.tables.setup import after_import, plan
 from backstream.model.tables.setup_words import words_of
 from backstream.vault import catalog as catalogs
-from backstream.vault.catalog import Catalog, Layout
-from backstream.vault.log.segments import Codec
+from backstream.vault.catalog import Catalog
+from fuzz.newer_records import CATALOG
 from kit.furnished import ARN, OTHER, SCHEMA, STREAM, settings, table
 
 WRONG: tuple[object, ...] = (None, True, 7, -1.5, "x", "arn:aws:kms:x", [], {}, [None], [[]], {"x": None}, "9" * 30)
@@ -47,22 +46,9 @@ def changed(value: Any, wrong: object) -> Iterator[Any]:
 
 
 def catalog_with(body: object) -> Catalog:
-    words = (
-        1,
-        "flights",
-        ARN,
-        "an-id",
-        SCHEMA,
-        Layout.LOG,
-        Naming.SHA256,
-        None,
-        Codec.ZSTD,
-        "2026",
-        STREAM,
-        "2026-01-01T00:00:00Z",
-        None,
+    return msgspec.structs.replace(
+        CATALOG, table_arn=ARN, stream_arn=STREAM, key_schema=SCHEMA, settings=msgspec.Raw(msgspec.json.encode(body))
     )
-    return Catalog(*words, msgspec.Raw(msgspec.json.encode(body)))
 
 
 def planned(catalog: Catalog) -> None:

@@ -27,6 +27,7 @@ from backstream.vault.catalog import folder
 from backstream.vault.horizon import Horizon, KeptState, chain
 from backstream.vault.log import segments
 from backstream.vault.log.segments import Codec, SegmentHeader
+from backstream.vault.one_level import folders_in
 
 FORMAT = 1
 COMPLETE = "complete/"
@@ -243,12 +244,7 @@ class Bases:
 
     def ids(self) -> Iterator[str]:
         """Yields the ids of all base backups that were begun."""
-        after = ""
-        while (listed := next(self._store.versions(self._prefix, after=after), None)) is not None:
-            found = listed.name.removeprefix(self._prefix).split("/")[0]
-            if f"{found}/" != COMPLETE:
-                yield found
-            after = f"{self._prefix}{found}0"  # "0" follows "/": past all of its objects
+        return (each for each, _ in folders_in(self._store, self._prefix) if f"{each}/" != COMPLETE)
 
     def plan(self, base: str) -> BasePlan | None:
         """Returns the plan of a base backup; None if it has none. Raises Damaged if it cannot be read."""

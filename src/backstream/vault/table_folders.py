@@ -7,20 +7,16 @@ import difflib
 from backstream.errors import BackstreamError
 from backstream.model.tables.naming import SYSTEM_FOLDER, is_table_name
 from backstream.ports import ObjectStore
+from backstream.vault.one_level import folders_in
 
 MOST_NAMED = 10
 
 
 def folders(store: ObjectStore) -> list[str]:
     """Returns the names of all tables with any object in the vault, with a catalog or without. Costs one LIST for each."""
-    found, after = [], ""
-    while (entry := next(store.versions(f"{SYSTEM_FOLDER}/", after=after), None)) is not None:
-        table = entry.name.split("/")[1]
-        # Another folder belongs to no table: `doctor` tries to write in one of its own.
-        if is_table_name(table) and (not entry.marker or _holds_anything(store, table)):
-            found.append(table)
-        after = f"{SYSTEM_FOLDER}/{table}0"  # "0" follows "/": past all of this table's objects
-    return found
+    # Another folder belongs to no table: `doctor` tries to write in one of its own.
+    there = ((name, row) for name, row in folders_in(store, f"{SYSTEM_FOLDER}/") if is_table_name(name))
+    return [table for table, row in there if not row.marker or _holds_anything(store, table)]
 
 
 def others(store: ObjectStore, table: str) -> str:

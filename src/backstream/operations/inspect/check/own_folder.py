@@ -14,12 +14,12 @@ from backstream.vault.below_markers import First
 from backstream.vault.catalog import folder
 from backstream.vault.columns import ColumnStore
 from backstream.vault.drills import Drills
+from backstream.vault.one_level import one_level
 from backstream.vault.table_vault import TableVault
 
 FOREIGN = "a foreign object: Backstream writes nothing of that name"
 _LOOKED_INTO = ("log/", "base/", "gaps/")  # whoever reads these names what is foreign in them
 _FILES = "snapshots/"  # of AWS's ImportTable: nothing that the vault claims
-_LAST = "\U0010ffff"  # sorts after every other character
 
 
 def look_around(vault: TableVault) -> Iterator[RepairableFinding]:
@@ -43,20 +43,7 @@ def look_around(vault: TableVault) -> Iterator[RepairableFinding]:
 
 
 def _objects(vault: TableVault, own: str) -> Iterator[First]:
-    for prefix in _inside(vault, own):
+    for prefix, _ in one_level(vault.store, own):
         if prefix not in (*_LOOKED_INTO, _FILES):
             listed = below_markers.firsts(vault.store, own + prefix)
             yield from (each for each in listed if prefix.endswith("/") or each.name == own + prefix)
-
-
-def _inside(vault: TableVault, own: str) -> Iterator[str]:
-    """Yields the folders in the table's own folder, each with its slash, and the names of the objects beside them."""
-    after, last = "", ""
-    while (entry := next(vault.store.versions(own, after=after), None)) is not None:
-        first, slash, _ = entry.name.removeprefix(own).partition("/")
-        if first + slash != last:
-            last = first + slash
-            yield last
-            after = f"{own}{last}{_LAST}" if slash else entry.name
-        else:  # a name of the same folder that begins with the last character: "0" follows "/"
-            after = f"{own}{first}0"
