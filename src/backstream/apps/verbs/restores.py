@@ -79,10 +79,8 @@ class Restoring:
         if new is None and (settings_only or not indexes):
             raise UsageError("only a new table gets settings and indexes", hint="Give --to NEW.")
         check_deletes(options, in_place=in_place)
-        if settings_only and (keys or any(each is not None for each in (tenant, partition, where, keys_file, changed_between))):
-            raise UsageError(
-                "settings only and a selection of rows exclude each other", hint="Leave the selection out, or --settings-only."
-            )
+        if settings_only:
+            _check_no_selection(keys, tenant, partition, where, keys_file, changed_between)
         vault = self._config.vault(self._name)
         vault.accept_settings = accept_settings
         around = self._surroundings(progress, notice)
@@ -96,13 +94,7 @@ class Restoring:
             allow_gap=options.get("allow_gap", False),
         )
         request = RestoreRequest(
-            at=moment,
-            target=target,
-            keys=rows.keys,
-            tenant=tenant,
-            partition=partition,
-            where=where,
-            **as_fields(options),
+            at=moment, target=target, keys=rows.keys, tenant=tenant, partition=partition, where=where, **as_fields(options)
         )
         covered = self._covered(vault, request.at)
         return _vouched(self._by(way, vault, new, request, around), covered, rows.notes)
@@ -260,6 +252,14 @@ class Restoring:
         config, shown = self._config, progress or Silent()
         folder, opener_of = resumable_folder(), config.opener_of
         return RestoreContext(config.table, config.clock, folder, shown, config.memory, notice, opener_of=opener_of)
+
+
+def _check_no_selection(keys: Sequence[Key], *filters: object) -> None:
+    """Raises UsageError if rows are selected."""
+    if keys or any(each is not None for each in filters):
+        raise UsageError(
+            "settings only and a selection of rows exclude each other", hint="Leave the selection out, or --settings-only."
+        )
 
 
 def _vouched(done: Restored, covered: SignedCover, notes: Sequence[str] = ()) -> Restored:

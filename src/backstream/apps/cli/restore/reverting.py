@@ -107,33 +107,30 @@ def revert(
     _check_words(since, plan=plan, apply=apply, resume=resume, undo=undo, dry_run=dry_run)
     if expect_deletes is not None and (plan or resume or undo) is not None:
         raise UsageError("--expect-deletes goes with a revert that begins now, or with --apply")
+    words = {
+        "from_": since or "",
+        "to": until,
+        "keys": key or (),
+        "keys_file": keys,
+        "changes_file": changes,
+        "partition": partition,
+        "tenant": tenant,
+        "where": where,
+        "events": events_of(event),
+        "actor": actor,
+        "attributes": attribute or (),
+        "merge": merge,
+        "on_conflict": on_conflict,
+        "allow_gap": allow_gap,
+        "into_another": into_another,
+        "max_write_units": max_write_units,
+    }
     held = library.open(vault, patience=patience)
     run_of_many = None if resume is None and undo is None else held.together().file_of(resume or undo or "")
     if run_of_many is not None or tables.single is None:
         check_alone(tables, run_of_many, plan=plan, apply=apply)
-        words_of_many = {
-            "from_": since or "",
-            "to": until,
-            "keys": key or (),
-            "keys_file": keys,
-            "changes_file": changes,
-            "partition": partition,
-            "tenant": tenant,
-            "where": where,
-            "events": events_of(event),
-            "actor": actor,
-            "attributes": attribute or (),
-            "merge": merge,
-            "on_conflict": on_conflict,
-            "on_failure": on_failure,
-            "dry_run": dry_run,
-            "allow_gap": allow_gap,
-            "expect_deletes": expect_deletes,
-            "into_another": into_another,
-            "patience": patience,
-            "max_write_units": max_write_units,
-        }
-        return of_several(held, tables, run_of_many, words_of_many, resumes=resume, undoes=undo, yes=yes, json=json)
+        many = {"on_failure": on_failure, "dry_run": dry_run, "expect_deletes": expect_deletes, "patience": patience}
+        return of_several(held, tables, run_of_many, {**words, **many}, resumes=resume, undoes=undo, yes=yes, json=json)
     table = tables.single
     backup = held.table(table)
     tell = Resumption()
@@ -141,54 +138,14 @@ def revert(
 
     def run() -> Reverted:
         with ProgressBar() as bar:
+            ways = {"into_another": into_another, "patience": patience, "max_write_units": max_write_units, "progress": bar}
             if undo is not None:
-                return backup.undo_revert(
-                    undo,
-                    dry_run=dry_run,
-                    into_another=into_another,
-                    patience=patience,
-                    max_write_units=max_write_units,
-                    progress=bar,
-                )
+                return backup.undo_revert(undo, dry_run=dry_run, **ways)  # type: ignore[arg-type]
             if resume is not None:
-                return backup.resume_revert(
-                    resume,
-                    into_another=into_another,
-                    patience=patience,
-                    max_write_units=max_write_units,
-                    progress=bar,
-                    notice=tell,
-                )
+                return backup.resume_revert(resume, notice=tell, **ways)  # type: ignore[arg-type]
             if apply is not None:
-                return backup.apply_plan(
-                    apply,
-                    into_another=into_another,
-                    patience=patience,
-                    max_write_units=max_write_units,
-                    expect_deletes=expect_deletes,
-                    progress=bar,
-                    notice=tell,
-                )
-            words = {
-                "from_": since or "",
-                "to": until,
-                "keys": key or (),
-                "keys_file": keys,
-                "changes_file": changes,
-                "partition": partition,
-                "tenant": tenant,
-                "where": where,
-                "events": events_of(event),
-                "actor": actor,
-                "attributes": attribute or (),
-                "merge": merge,
-                "on_conflict": on_conflict,
-                "allow_gap": allow_gap,
-                "into_another": into_another,
-                "max_write_units": max_write_units,
-                "progress": bar,
-            }
-            return _planned(backup, words, plan, dry_run=dry_run, json=json, asks=not yes, writing=writing)
+                return backup.apply_plan(apply, expect_deletes=expect_deletes, notice=tell, **ways)  # type: ignore[arg-type]
+            return _planned(backup, {**words, "progress": bar}, plan, dry_run=dry_run, json=json, asks=not yes, writing=writing)
 
     if undo is not None and not yes and not dry_run:
         agree_to_undo(f"Take the revert {undo} of {table} back?")

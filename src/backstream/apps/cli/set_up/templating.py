@@ -236,11 +236,7 @@ def template(
         signing_profile=signing_profile,
         sign=sign,
         requests=request_settings.of_words(
-            sse=sse,
-            bucket_key=bucket_key,
-            requester_pays=request_payer or None,
-            log_class=log_class,
-            rows_class=rows_class,
+            sse=sse, bucket_key=bucket_key, requester_pays=request_payer or None, log_class=log_class, rows_class=rows_class
         ),
         replica=replica,
         replica_region=replica_region,
@@ -284,7 +280,10 @@ def template(
     )
     format_ = _format(language, json=json)
     _check_moved(format_, choices)
-    text = deploy.template(finding_streams.found(choices, all_of_them=find_streams), format_)
+    _write(deploy.template(finding_streams.found(choices, all_of_them=find_streams), format_), to, format_)
+
+
+def _write(text: str, to: Path | None, format_: TemplateFormat) -> None:
     if to is None:
         sys.stdout.write(text)
         return

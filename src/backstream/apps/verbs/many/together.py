@@ -12,7 +12,7 @@ import msgspec
 from backstream.apps.config import Config
 from backstream.apps.operator import operator
 from backstream.apps.verbs.arguments import Key, Moment, moment_of, resumable_folder
-from backstream.apps.verbs.changes import asked_of
+from backstream.apps.verbs.changes import RequestedKeys, asked_of
 from backstream.apps.verbs.many.rows_of_each import keys_of_each
 from backstream.apps.verbs.restore_options import OF_EACH_TABLE, RestoreOptions, as_fields, check_deletes
 from backstream.errors import UsageError
@@ -20,7 +20,7 @@ from backstream.model.changes.merge import Merge
 from backstream.operations import migrate as migrating
 from backstream.operations.bulk.progress import Progress, Silent
 from backstream.operations.bulk.writer import Budget
-from backstream.operations.changes import ChangesContext, ChangeWindow
+from backstream.operations.changes import ChangeCriteria, ChangesContext, ChangeWindow
 from backstream.operations.drill import DrillPlan
 from backstream.operations.inspect import signatures
 from backstream.operations.inspect.signatures import SignedCover
@@ -86,17 +86,9 @@ class Together:
             changed_between=changed_between,
             allow_gap=options.get("allow_gap", False),
         )
-        head = restoring.head_of(
-            self._words,
-            {table: aims[table] for table in rows_of},
-            found.at,
-            asked,
-            {table: each.keys for table, each in rows_of.items()},
-            rows=rows,
-            indexes=indexes,
-            accept_settings=accept_settings,
-            **of_each,
-        )
+        with_rows, keys_of = {table: aims[table] for table in rows_of}, {table: each.keys for table, each in rows_of.items()}
+        of_new = {"indexes": indexes, "accept_settings": accept_settings}
+        head = restoring.head_of(self._words, with_rows, found.at, asked, keys_of, rows=rows, **of_new, **of_each)
         return restoring.restore(
             head,
             self._request(
@@ -104,11 +96,8 @@ class Together:
                 progress=progress or Silent(),
                 notice=notice,
                 nothing=[table for table in tables if table not in rows_of],
+                warnings=_notes_of(found, rows_of),
                 **fields,
-                warnings=[
-                    *([found.note] if found.note else []),
-                    *(f"{table}: {note}" for table, each in rows_of.items() for note in each.notes),
-                ],
             ),
         )
 
@@ -230,33 +219,28 @@ class Together:
         """
         now = self._config.clock.now()
         span = ChangeWindow(moment_of(from_, now), moment_of(to, now))
-        wanted, kinds, names = list(keys), list(events), list(attributes)
-
-        def request(table: str) -> tuple[TableVault, RevertRequest]:
-            vault = self._config.vault(table)
-            chosen = asked_of(
-                vault,
-                keys=wanted,
-                keys_file=keys_file,
-                changes_file=changes_file,
-                partition=partition,
-                tenant=tenant,
-                where=where,
-                events=kinds,
-                actor=actor,
-                attributes=names,
-            )
-            return vault, RevertRequest(
-                span=span,
-                asked=chosen,
-                merge=Merge(merge),
-                on_conflict=OnConflict(on_conflict),
-                allow_gap=allow_gap,
-                to_now=isinstance(to, str) and to.strip().lower() == "now",
-                into_another=into_another,
-            )
-
-        asked = {table: partial(request, table) for table in tables}
+        asked_in = partial(
+            asked_of,
+            keys=list(keys),
+            keys_file=keys_file,
+            changes_file=changes_file,
+            partition=partition,
+            tenant=tenant,
+            where=where,
+            events=list(events),
+            actor=actor,
+            attributes=list(attributes),
+        )
+        made = partial(
+            RevertRequest,
+            span=span,
+            merge=Merge(merge),
+            on_conflict=OnConflict(on_conflict),
+            allow_gap=allow_gap,
+            to_now=isinstance(to, str) and to.strip().lower() == "now",
+            into_another=into_another,
+        )
+        asked = {table: partial(self._asked, table, asked_in, made) for table in tables}
         writing = Writing(max_write_units, patience, expect_deletes)
         ways = self._ways(writing, on_failure=on_failure, progress=progress or Silent(), notice=notice)
         return reverting.revert(asked, self._words, ways, dry_run=dry_run, ask=ask)
@@ -300,6 +284,13 @@ class Together:
             **how,  # type: ignore[arg-type]
         )
 
+    def _asked(
+        self, table: str, asked_in: Callable[[TableVault], ChangeCriteria], made: Callable[..., RevertRequest]
+    ) -> tuple[TableVault, RevertRequest]:
+        """Returns a table's vault, and the request for it."""
+        vault = self._config.vault(table)
+        return vault, made(asked=asked_in(vault))
+
     def _covered(self, vault: TableVault, at: int) -> SignedCover:
         return signatures.check(vault, self._config.clock.now(), at, min_head=None)
 
@@ -316,6 +307,12 @@ class Together:
             covered=self._covered,
             **how,  # type: ignore[arg-type]
         )
+
+
+def _notes_of(found: Quiet, rows_of: Mapping[str, RequestedKeys]) -> list[str]:
+    """Returns what a report says of the chosen second, and of each table's rows."""
+    of_tables = [f"{table}: {note}" for table, each in rows_of.items() for note in each.notes]
+    return [*([found.note] if found.note else []), *of_tables]
 
 
 def targets_of(*, in_place: bool, suffix: str | None, prefix: str | None, names: str | Path | Mapping[str, str] | None) -> Targets:
