@@ -1,7 +1,9 @@
 """The numbers of the house: `PYTHONPATH=tests .venv/bin/python -m kit.house_numbers`. Not a test.
 
 Paths are followed with `sys.setprofile`. A path is the functions of this package in the order in which each was first called; a
-stay is a run of them in one module.
+stay is a run of them in one module. A return is a stay in a module that the path has been in before; a climb is a step to a higher
+layer, by the order of the import contracts. Two figures are given: of all that runs, and of the code up to the store's port. In the
+second the store is one stop, whatever lies behind its port (signatures, retries, a folder or S3): other code would be there.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
 from backstream.operations.restore import InPlace, RestoreContext, RestoreRequest, restore
+from backstream.vault.catalog import Layout
 from kit.invocations import LambdaStage
 from kit.lived import lived
 
@@ -82,11 +87,19 @@ def kind_questions() -> list[str]:
     return found
 
 
-class PathTaken:
-    """The functions that are called while it is followed, in the order of their first calls, in every thread."""
+STORE = "stores"  # the stop that stands for all behind the store's port
 
-    def __init__(self) -> None:
+
+class PathTaken:
+    """The functions that are called while it is followed, in the order of their first calls, in every thread.
+
+    `to_the_port`: a call of a store is one stop, and what it calls is not followed.
+    """
+
+    def __init__(self, *, to_the_port: bool = False) -> None:
         self.functions: dict[tuple[str, int, str], None] = {}
+        self._to_the_port = to_the_port
+        self._inside: dict[int, FrameType] = {}  # the call of a store that each thread is in
 
     def follow(self, work: Callable[[], object]) -> None:
         """Do it and take notes."""
@@ -100,7 +113,15 @@ class PathTaken:
 
     def _note(self, frame: FrameType, event: str, argument: object) -> None:
         del argument
-        code = frame.f_code
+        code, thread = frame.f_code, threading.get_ident()
+        if thread in self._inside:
+            if event == "return" and self._inside[thread] is frame:
+                del self._inside[thread]
+            return
+        if self._to_the_port and event == "call" and code.co_filename.startswith(str(SOURCE / STORE)):
+            self._inside[thread] = frame
+            self.functions.setdefault((STORE, code.co_firstlineno, code.co_name))
+            return
         if event == "call" and code.co_filename.startswith(str(SOURCE)) and not code.co_name.startswith("<"):
             self.functions.setdefault((code.co_filename[len(str(SOURCE)) + 1 :], code.co_firstlineno, code.co_name))
 
@@ -138,12 +159,12 @@ def in_place() -> PathTaken:
     return path
 
 
-def one_event() -> PathTaken:
+def one_event(layout: Layout, *, to_the_port: bool) -> PathTaken:
     """The path of a second Lambda event: what the first one alone does, a process does once."""
-    path = PathTaken()
-    with tempfile.TemporaryDirectory() as folder:
+    path = PathTaken(to_the_port=to_the_port)
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         os.environ["BACKSTREAM_VAULT"] = Path(folder).as_uri()
-        stage = LambdaStage()
+        stage = LambdaStage(layout=layout)
         stage.put([1, 2])
         stage.deliver(stage.records())
         stage.put([3])
@@ -166,10 +187,11 @@ def main() -> None:
     say(f"class names used twice: {len(class_names())} {class_names() or ''}\n")
     say(f"isinstance on targets: {len(kind_questions())} {kind_questions() or ''}\n")
     say(f"an in-place restore: {in_place()}\n")
-    event = one_event()
-    say(f"one Lambda event: {event}\n")
-    if "-v" in sys.argv:
-        say("\n".join(event.stays) + "\n")
+    for layout in Layout:
+        whole, event = one_event(layout, to_the_port=False), one_event(layout, to_the_port=True)
+        say(f"one Lambda event, {layout} layout: {event}\n  with all behind the store's port: {whole}\n")
+        if "-v" in sys.argv:
+            say("".join(f"    {each}\n" for each in event.stays))
 
 
 if __name__ == "__main__":

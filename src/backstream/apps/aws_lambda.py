@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -36,7 +36,7 @@ from backstream.vault.table_vault import TableVault
 WRITERS = 16
 RECOGNISED_FOR = 60.0  # seconds: a Kinesis stream does not tell that the table behind it was made again
 RESERVE = 4.5  # seconds kept back to record and report what was not done, or half of what there is if that is less
-OURS = ("AWS_", "BACKSTREAM_", "Backup", "ServerSideEncryption", "SSEKMSKeyId")
+OURS = ("AWS_", "BACKSTREAM_", "Backup", "ServerSideEncryption", "SSEKMSKeyId", *legacy_env.VARIABLES)
 TABLES_VARIABLE = "BACKSTREAM_TABLES"
 PARALLEL_VARIABLE = "BACKSTREAM_PARALLELIZATION"
 
@@ -47,8 +47,8 @@ _looked: set[tuple[str, str, str]] = set()
 # own.
 _recognised: dict[tuple[str, str, str], tuple[float, str, str]] = {}
 
-# The parts of the last batch, by the settings that they were made of.
-_configs: dict[tuple[object, ...], Config] = {}
+# What the environment said at the last batch, by the variables and the time for an answer: see `_Prepared`.
+_prepared: dict[tuple[object, ...], _Prepared] = {}
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list[dict[str, str]]]:
@@ -58,125 +58,120 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
     Raises an error (the whole batch is delivered again) if nothing can be kept: no vault, no catalog, a stream without whole items.
     If only one of several tables cannot be kept, its records fail and the others' are kept.
     """
-    work = _Work(context)
-    try:
-        found = deliveries(event)
-        work.read_environment()
-    except Exception as error:
-        work.line().unread(error)
-        raise
-    return {"batchItemFailures": identifiers(event["Records"], _keep_all(found, work))}
+    return {"batchItemFailures": _Work().keep_event(event, context)}
 
 
-def _keep_all(found: Sequence[Delivery], work: _Work) -> list[tuple[str, int]]:
-    """Keeps each table's records.
+class _Prepared:
+    """What a function's variables say, and the parts that are made of them. Batches share it until one of the variables changes.
 
-    Returns source and position in the event of those that failed. Raises an error if all tables are refused.
+    So a batch of a process that is warm reads no variable twice, makes no client, and opens no vault: it looks whether the catalog
+    is still the same. `within`: seconds in which S3 must answer. Raises UsageError if the variables are invalid.
     """
-    failed: list[tuple[str, int]] = []
-    refusals: list[BackstreamError] = []
-    positions: Sequence[int]
-    wanted = [delivery for delivery in found if work.wants(delivery)]
-    for delivery in found:
-        if delivery not in wanted:
-            work.line().passed_over(delivery, TABLES_VARIABLE)
-            positions = delivery.unread
-        else:
-            try:
-                positions = work.keep(delivery)
-            except BackstreamError as error:
-                refusals.append(error)
-                positions = delivery.positions
-        failed += [(delivery.source, position) for position in positions]
-    if refusals and len(refusals) == len(wanted):
-        raise refusals[0]
-    return failed
+
+    def __init__(self, within: float) -> None:
+        self.words = words()
+        older = legacy_env.of_backup(os.environ)
+        self.older = None if older == Backup() else older
+        self.tables = frozenset(filter(None, (each.strip() for each in os.environ.get(TABLES_VARIABLE, "").split(","))))
+        factor = os.environ.get(PARALLEL_VARIABLE, "1")
+        if not factor.isdecimal():
+            raise UsageError(f"{PARALLEL_VARIABLE} is {factor!r}", hint="It is the mapping's ParallelizationFactor, 1 to 10.")
+        self.kind = SegmentKind.PARALLEL if int(factor) > 1 else SegmentKind.LAMBDA
+        self.writer = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "lambda")
+        self.config = Config(older.vault, patience=invocation.LONGEST, answer_within=within)
+        self.vaults: dict[str, TableVault] = {}
+
+    @cached_property
+    def url(self) -> str:
+        """The vault's URL. Raises UsageError if none is given."""
+        return self.config.url
 
 
 class _Work:
     """One invocation. It begins nothing, and retries nothing, once its reserve is reached."""
 
-    def __init__(self, context: Context | None) -> None:
+    def __init__(self) -> None:
         self._clock = SystemClock()
-        self._began = self._clock.now()
-        left = invocation.seconds_for_batch(context)
-        self._reserve = min(RESERVE, left / 2)
-        self._deadline = self._began + left - self._reserve
-        self._older = Backup()
-        self._words: frozenset[str] = frozenset()
-        self._tables: frozenset[str] = frozenset()
-        self._kind = SegmentKind.LAMBDA
+        self._line = BatchLine(self._clock.now(), self._clock.now, frozenset())
 
-    def read_environment(self) -> None:
-        """Reads the environment. Raises UsageError if it is invalid."""
-        self._words = words()
-        self._older = legacy_env.of_backup(os.environ)
-        self._tables = frozenset(filter(None, (each.strip() for each in os.environ.get(TABLES_VARIABLE, "").split(","))))
-        factor = os.environ.get(PARALLEL_VARIABLE, "1")
-        if not factor.isdecimal():
-            raise UsageError(f"{PARALLEL_VARIABLE} is {factor!r}", hint="It is the mapping's ParallelizationFactor, 1 to 10.")
-        self._kind = SegmentKind.PARALLEL if int(factor) > 1 else SegmentKind.LAMBDA
-
-    def line(self) -> BatchLine:
-        """Returns the line of the log for this batch, as of now."""
-        return BatchLine(self._began, self._clock.now(), self._words)
-
-    def wants(self, delivery: Delivery) -> bool:
-        """True if the table is kept. A stream of its own is always kept."""
-        return not self._tables or not is_kinesis(delivery.source) or delivery.table in self._tables
-
-    def keep(self, delivery: Delivery) -> list[int]:
-        """Keeps one table's records, and logs that. Returns the positions in the event of those that could not be kept."""
-        mine = [each for each, record in enumerate(delivery.records) if self._older.takes(record)]
-        others = [record for record in delivery.records if not self._older.takes(record)]
-        ours = delivery
-        if others:
-            positions, records = [delivery.positions[each] for each in mine], [delivery.records[each] for each in mine]
-            ours = msgspec.structs.replace(delivery, positions=positions, records=records)
+    def keep_event(self, event: Mapping[str, Any], context: Context | None) -> list[dict[str, str]]:
+        """Makes the records of an event durable. Returns the identifiers of those that are not; see `handler`."""
         try:
-            report = self._keep(ours, others)
+            self._prepare(context)
+            found = deliveries(event)
         except Exception as error:
-            self.line().refused(delivery, error)
+            self._line.unread(error)
             raise
-        if mine:
-            self.line().kept(ours, report)
+        failed = self._keep_all(found)
+        return identifiers(event["Records"], failed) if failed else []
+
+    def _prepare(self, context: Context | None) -> None:
+        """Sets the time, and the parts: the last batch's if the settings are the same, since clients are expensive to make."""
+        left = invocation.seconds_for_batch(context)
+        reserve = min(RESERVE, left / 2)
+        self._deadline = self._line.began + left - reserve
+        # A call in flight at the deadline has a quarter of the reserve to finish.
+        within = round(reserve / 4, 2)
+        asked = (within, *invocation.settings(*OURS))
+        if asked not in _prepared:
+            _prepared.clear()
+            _prepared[asked] = _Prepared(within)
+        self._parts = _prepared[asked]
+        self._parts.config.deadline = self._deadline
+        self._line = msgspec.structs.replace(self._line, words=self._parts.words)
+
+    def _keep_all(self, found: Sequence[Delivery]) -> list[tuple[str, int]]:
+        """Keeps each table's records.
+
+        Returns source and position in the event of those that failed. Raises an error if all tables are refused.
+        """
+        failed: list[tuple[str, int]] = []
+        refusals: list[BackstreamError] = []
+        positions: Sequence[int]
+        wanted = [delivery for delivery in found if self._wants(delivery)]
+        for delivery in found:
+            if delivery not in wanted:
+                self._line.passed_over(delivery, TABLES_VARIABLE)
+                positions = delivery.unread
+            else:
+                try:
+                    positions = self._keep(delivery)
+                except BackstreamError as error:
+                    refusals.append(error)
+                    positions = delivery.positions
+            failed += [(delivery.source, position) for position in positions]
+        if refusals and len(refusals) == len(wanted):
+            raise refusals[0]
+        return failed
+
+    def _wants(self, delivery: Delivery) -> bool:
+        """True if the table is kept. A stream of its own is always kept."""
+        tables = self._parts.tables
+        return not tables or not is_kinesis(delivery.source) or delivery.table in tables
+
+    def _keep(self, delivery: Delivery) -> list[int]:
+        """Keeps one table's records, and logs that. Returns the positions in the event of those that could not be kept."""
+        ours, others = delivery, list[Record]()
+        if (older := self._parts.older) is not None:
+            ours, others = delivery.divided(older.takes)
+        try:
+            report = self._kept(ours, others)
+        except Exception as error:
+            self._line.refused(delivery, error)
+            raise
+        if ours.records:
+            self._line.kept(ours, report)
         return [ours.positions[each] for each in report.failures]
 
-    def _config(self) -> Config:
-        """Returns this process's parts, reused from the last batch if the settings are the same: clients are expensive to make."""
-        # A call in flight at the deadline has a quarter of the reserve to finish.
-        within = round(self._reserve / 4, 2)
-        asked = (within, *invocation.settings(*OURS))
-        if asked not in _configs:
-            _configs.clear()
-            _configs[asked] = Config(self._older.vault, patience=invocation.LONGEST, answer_within=within)
-        config = _configs[asked]
-        config.deadline = self._deadline
-        return config
-
-    def _recognised(self, config: Config, delivery: Delivery) -> tuple[TableVault, str]:
-        """Returns the vault that it belongs to, and its label.
-
-        A stream that is not the catalog's is looked up about once a minute.
-        """
-        vault, now = config.vault(delivery.table), config.clock.now()
-        asked = (config.url, delivery.table, delivery.source)
-        seen = _recognised.get(asked)
-        if seen is not None and now - seen[0] < RECOGNISED_FOR and seen[1] == vault.catalog.stream:
-            return vault, seen[2]
-        lookup = Lookup(partial(config.table, delivery.table), config.stream)
-        done, label = recognise(vault, delivery.source, lookup, now, save=False)  # its role may not write the catalog
-        _recognised[asked] = (now, vault.catalog.stream, label)
-        return done.vault, label
-
-    def _keep(self, delivery: Delivery, others: Sequence[Record]) -> BatchReport:
-        config = self._config()
-        vault, label = self._recognised(config, delivery)
-        self._older.check(vault.catalog)
-        self._older.note(vault, label, others)
-        looked = (config.url, delivery.table, label)
+    def _kept(self, delivery: Delivery, others: Sequence[Record]) -> BatchReport:
+        parts = self._parts
+        vault, label = self._recognised(delivery)
+        if parts.older is not None:
+            parts.older.check(vault.catalog)
+            parts.older.note(vault, label, others)
+        looked = (parts.url, delivery.table, label)
         if looked not in _looked:
-            record_absence(vault, label, config.clock.now())
+            record_absence(vault, label, self._clock.now())
             _looked.add(looked)
         with ThreadPoolExecutor(WRITERS) as pool:
             return keep_batch(
@@ -184,8 +179,25 @@ class _Work:
                 delivery.records,
                 label,
                 pool,
-                writer=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "lambda"),
-                kind=self._kind,
-                now=config.clock.now,
+                writer=parts.writer,
+                kind=parts.kind,
+                now=self._clock.now,
                 deadline=self._deadline,
             )
+
+    def _recognised(self, delivery: Delivery) -> tuple[TableVault, str]:
+        """Returns the vault that it belongs to, and its label.
+
+        A stream that is not the catalog's is looked up about once a minute.
+        """
+        config, opened = self._parts.config, self._parts.vaults.get(delivery.table)
+        vault = config.vault(delivery.table) if opened is None else opened.renewed()
+        self._parts.vaults[delivery.table] = vault
+        now, asked = self._clock.now(), (self._parts.url, delivery.table, delivery.source)
+        seen = _recognised.get(asked)
+        if seen is not None and now - seen[0] < RECOGNISED_FOR and seen[1] == vault.catalog.stream:
+            return vault, seen[2]
+        lookup = Lookup(partial(config.table, delivery.table), config.stream)
+        done, label = recognise(vault, delivery.source, lookup, now, save=False)  # its role may not write the catalog
+        _recognised[asked] = (now, vault.catalog.stream, label)
+        return done.vault, label

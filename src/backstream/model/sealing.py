@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -51,6 +52,7 @@ def is_catalog(name: str) -> bool:
     return found is not None and found["catalog"] is not None
 
 
+@lru_cache(maxsize=16)
 def signing_of(catalog: bytes) -> Signing | None:
     """Returns the signing of a vault, from its catalog's bytes; None if it is not signed, or if they cannot be read: others report
     that.

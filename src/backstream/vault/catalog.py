@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,7 +21,6 @@ from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.values.schema import KeySchema
 from backstream.ports import ObjectStore, StoredObject
 from backstream.vault import below_markers, catalog_checks, horizon, table_folders
-from backstream.vault.horizon import KeptState
 from backstream.vault.log.segments import Codec
 
 FORMAT = 5  # of a table of whose older history single states are kept, or are to be kept
@@ -148,7 +148,7 @@ class Catalog(msgspec.Struct, frozen=True):
     keep: int | None = None
     keep_daily: int | None = None
     keep_monthly: int | None = None
-    kept_states: tuple[KeptState, ...] = ()
+    kept_states: tuple[horizon.KeptState, ...] = ()
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -190,6 +190,7 @@ def format_of(catalog: Catalog) -> int:
     return HORIZON_FORMAT if catalog.erasures or catalog.horizon is not None else LIVES_FORMAT if catalog.lives else FIRST_FORMAT
 
 
+@lru_cache(maxsize=16)  # a function reads it for each batch, and it is nearly always the same
 def decode(body: bytes, name: str) -> Catalog:
     """The inverse of `encode`. Raises Damaged if the body is not a catalog, or if its format is newer than this tool."""
     try:

@@ -269,6 +269,11 @@ class TableVault:
         """Returns the same vault with its catalog as it is now."""
         return self.with_catalog(catalogs.load(self.store, self.catalog.table))
 
+    def renewed(self) -> TableVault:
+        """Returns the same vault with its catalog as it is now: itself as long as nobody has changed that."""
+        catalog = catalogs.load(self.store, self.catalog.table)
+        return self if catalog == self.catalog else self.with_catalog(catalog)
+
     # --- one item's history ---
 
     def history(self, key: bytes, damaged: OnDamage = raising, taken: Callable[[Entry], Entry] | None = None) -> list[Entry]:

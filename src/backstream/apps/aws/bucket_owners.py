@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import msgspec
 
@@ -40,6 +40,14 @@ class _Said(msgspec.Struct, frozen=True):
     requests: RequestSettings | None = None
 
 
+@lru_cache(maxsize=16)
+def _said_in(catalog: bytes) -> _Said | None:
+    try:
+        return msgspec.json.decode(catalog, type=_Said)
+    except UNDECODABLE:
+        return None
+
+
 class BucketOwners:
     """The accounts that one process expects as owners of buckets, and the settings of its requests. The environment takes
     precedence over the catalog.
@@ -63,9 +71,7 @@ class BucketOwners:
 
     def read(self, table: str, catalog: bytes) -> None:
         """Notes what a table's catalog says. One that cannot be read says nothing here: its readers report that."""
-        try:
-            said = msgspec.json.decode(catalog, type=_Said)
-        except UNDECODABLE:
+        if (said := _said_in(catalog)) is None:
             return
         if said.bucket_owner is None or re.fullmatch("[0-9]{12}", said.bucket_owner):
             self.record(said.bucket_owner)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from backstream.apps.monitoring.emf import Measured, Metric, emf_fields
 from backstream.errors import BackstreamError, UsageError
-from backstream.model.changes import deliveries, kinesis
+from backstream.model.changes import deliveries
 from backstream.model.changes.change import MICROS, Change
 from backstream.model.changes.deliveries import Delivery
 from backstream.model.values.visible import visible_json
@@ -55,15 +55,15 @@ class _Figures(msgspec.Struct, frozen=True):
 
 
 class BatchLine(msgspec.Struct, frozen=True):
-    """The begin and the end of a batch's work (epoch seconds), for its log lines."""
+    """The log lines of a batch. `began`: when its work began (epoch seconds); `now`: the clock, asked when a line is written."""
 
     began: float
-    ended: float
+    now: Callable[[], float]
     words: frozenset[str]
 
     def kept(self, delivery: Delivery, report: BatchReport) -> None:
         """Logs the result of one table's records."""
-        facts = _facts(delivery)
+        ended = self.now()
         failed = [
             {
                 "position": delivery.positions[each],
@@ -73,32 +73,36 @@ class BatchLine(msgspec.Struct, frozen=True):
             }
             for each, error in sorted(report.failures.items())[:NAMED]
         ]
-        lag = None if report.newest is None else _lag(report.newest, self.ended)
-        figures = _Figures(report.captured, len(report.failures), report.size, lag, self._ms)
+        lag = None if report.newest is None else _lag(report.newest, ended)
+        figures = _Figures(report.captured, len(report.failures), report.size, lag, _milliseconds(self.began, ended))
         forgotten = {"forgotten": report.forgotten} if report.forgotten else {}
-        self._write(delivery.table, facts, figures, {**forgotten, "failed": failed})
+        self._write(delivery, figures, {**forgotten, "failed": failed}, ended)
 
     def refused(self, delivery: Delivery, error: Exception) -> None:
         """Logs that none of one table's records was kept, and why."""
-        self._write(delivery.table, _facts(delivery), self._nothing(len(delivery.records)), _why(error))
+        self._write_nothing(delivery, len(delivery.records), _why(error))
 
     def passed_over(self, delivery: Delivery, variable: str) -> None:
         """Logs that one table's records are not kept by choice."""
-        self._write(delivery.table, _facts(delivery), self._nothing(), {"passed_over": f"the table is not in {variable}"})
+        self._write_nothing(delivery, 0, {"passed_over": f"the table is not in {variable}"})
 
     def unread(self, error: Exception) -> None:
         """Logs why an event could not be read."""
-        put({"table": None, "count": None, "captured": 0, "ms": self._ms, **_why(error)})
+        put({"table": None, "count": None, "captured": 0, "ms": _milliseconds(self.began, self.now()), **_why(error)})
 
-    @property
-    def _ms(self) -> int:
-        return _milliseconds(self.began, self.ended)
+    def _write_nothing(self, delivery: Delivery, failures: int, rest: Mapping[str, Any]) -> None:
+        ended = self.now()
+        self._write(delivery, _Figures(0, failures, 0, None, _milliseconds(self.began, ended)), rest, ended)
 
-    def _nothing(self, failures: int = 0) -> _Figures:
-        return _Figures(0, failures, 0, None, self._ms)
-
-    def _write(self, table: str, facts: Mapping[str, Any], figures: _Figures, rest: Mapping[str, Any]) -> None:
-        put(_line(table, facts, figures, rest, self.ended, self.words))
+    def _write(self, delivery: Delivery, figures: _Figures, rest: Mapping[str, Any], ended: float) -> None:
+        facts = {
+            "source": delivery.source,
+            "shard": delivery.shard,  # events of DynamoDB's own streams do not name it
+            "first": delivery.first,
+            "last": delivery.last,
+            "count": len(delivery.records),
+        }
+        put(_line(delivery.table, facts, figures, rest), None if PLAIN in self.words else _measured(delivery.table, figures, ended))
 
 
 def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
@@ -106,7 +110,8 @@ def of_tail(table: str, wrote: Wrote, wanted: frozenset[str]) -> bytes:
     facts = {"shard": wrote.shard, "first": wrote.first, "last": wrote.last, "count": wrote.count}
     lag, took = _lag(wrote.newest, wrote.ended), _milliseconds(wrote.began, wrote.ended)
     figures = _Figures(wrote.count, 0, wrote.size, lag, took)
-    return msgspec.json.encode(_line(table, facts, figures, {"failed": []}, wrote.ended, wanted))
+    line = _line(table, facts, figures, {"failed": []})
+    return msgspec.json.encode(line if PLAIN in wanted else line | emf_fields(_measured(table, figures, wrote.ended)))
 
 
 def lag_of(changes: Iterable[Change], now: float) -> float | None:
@@ -115,16 +120,18 @@ def lag_of(changes: Iterable[Change], now: float) -> float | None:
     return None if newest is None else _lag(newest / MICROS, now)
 
 
-def put(line: Mapping[str, Any]) -> None:
-    """Writes a line of JSON on stdout, at once, since Lambda may stop the process after the invocation."""
-    sys.stdout.write(visible_json(msgspec.json.encode(line)).decode() + "\n")
+def put(line: Mapping[str, Any], measured: Measured | None = None) -> None:
+    """Writes a line of JSON on stdout, at once, since Lambda may stop the process after the invocation.
+
+    `measured`: what CloudWatch makes metrics of; None if it is to make none of this line.
+    """
+    whole = line if measured is None else {**line, **emf_fields(measured)}
+    sys.stdout.write(visible_json(msgspec.json.encode(whole)).decode() + "\n")
     sys.stdout.flush()
 
 
-def _line(
-    table: str, facts: Mapping[str, Any], of: _Figures, rest: Mapping[str, Any], ended: float, wanted: frozenset[str]
-) -> dict[str, Any]:
-    line = {
+def _line(table: str, facts: Mapping[str, Any], of: _Figures, rest: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "table": table,
         **facts,
         "bytes": of.size,
@@ -134,9 +141,11 @@ def _line(
         "failures": of.failures,
         **rest,
     }
+
+
+def _measured(table: str, of: _Figures, ended: float) -> Measured:
     figures = [(CHANGES, of.captured), (FAILURES, of.failures), (LAG, of.lag), (BYTES, of.size), (DURATION, of.took)]
-    measured = Measured(table, ended, [(metric, value) for metric, value in figures if value is not None])
-    return line | ({} if PLAIN in wanted else emf_fields(measured))
+    return Measured(table, ended, [(metric, value) for metric, value in figures if value is not None])
 
 
 def _lag(newest: float, now: float) -> float:
@@ -145,18 +154,6 @@ def _lag(newest: float, now: float) -> float:
 
 def _milliseconds(began: float, ended: float) -> int:
     return round((ended - began) * 1_000)
-
-
-def _facts(delivery: Delivery) -> dict[str, Any]:
-    """Returns the facts of a delivery. Events of DynamoDB's own streams do not name the shard."""
-    first, last = delivery.records[0], delivery.records[-1]
-    return {
-        "source": delivery.source,
-        "shard": kinesis.shard(first) if kinesis.is_kinesis(first) else None,
-        "first": deliveries.place_of(first),
-        "last": deliveries.place_of(last),
-        "count": len(delivery.records),
-    }
 
 
 def _named(delivery: Delivery, position: int, wanted: frozenset[str]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from backstream.vault.table_vault import TableVault
 VAULT = "BACKSTREAM_VAULT"
 _NO = ("false", "0", "no", "off")
 _BACKUP = ("BackupPrefix", "BackupRegion", "PlainTextKeyAsFilename", "MultiTenancyColumn")
+VARIABLES = ("PlainTextKeyAsFilename", "MultiTenancyColumn", "TurnoverRole", "TurnoverAt")  # and those that begin with `Backup`
 _REPLICA = ("ReplicaRegion", "ReplicaEndpoint", "ReplicaAccessKeyId", "ReplicaSecretAccessKey")
 Record = Mapping[str, Any]
 

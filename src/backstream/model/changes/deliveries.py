@@ -6,7 +6,8 @@ another way (from an on-failure destination) are read here too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,7 +25,8 @@ class Delivery(msgspec.Struct, frozen=True):
     """One event's records of one table. `source`: the ARN of the stream; `positions`: the indexes of the records in the event.
 
     A record whose table cannot be read is in the deliveries of all tables, since it may belong to any: `unread` holds the positions
-    of those.
+    of those. `first`, `last`: the sequence numbers of the first and the last record, see `place_of`; `shard`: None if the records
+    do not name it.
     """
 
     source: str
@@ -32,6 +34,19 @@ class Delivery(msgspec.Struct, frozen=True):
     positions: Sequence[int]
     records: Sequence[Record]
     unread: Sequence[int] = ()
+    first: str = ""
+    last: str = ""
+    shard: str | None = None
+
+    def divided(self, takes: Callable[[Record], bool]) -> tuple[Delivery, list[Record]]:
+        """Returns the delivery of the records that are taken, and the other records."""
+        taken = [takes(record) for record in self.records]
+        if all(taken):
+            return self, []
+        positions = [position for position, mine in zip(self.positions, taken, strict=True) if mine]
+        records = [record for record, mine in zip(self.records, taken, strict=True) if mine]
+        others = [record for record, mine in zip(self.records, taken, strict=True) if not mine]
+        return _of_records(self.source, self.table, positions, records, self.unread), others
 
 
 def deliveries(event: object) -> list[Delivery]:
@@ -56,7 +71,14 @@ def deliveries(event: object) -> list[Delivery]:
 
 def _delivery(records: Sequence[Record], source: str, table: str, found: Sequence[int], unread: Sequence[int]) -> Delivery:
     positions = sorted([*found, *unread])
-    return Delivery(source, table, positions, [records[each] for each in positions], unread)
+    return _of_records(source, table, positions, [records[each] for each in positions], unread)
+
+
+def _of_records(source: str, table: str, positions: Sequence[int], records: Sequence[Record], unread: Sequence[int]) -> Delivery:
+    if not records:
+        return Delivery(source, table, positions, records, unread)
+    shard = kinesis.shard(records[0]) if _is_of_kinesis(records[0]) else None
+    return Delivery(source, table, positions, records, unread, place_of(records[0]), place_of(records[-1]), shard)
 
 
 def _sources(records: Sequence[Any]) -> list[str]:
@@ -83,10 +105,13 @@ def _source(record: Any) -> str | None:
 
 def _table(record: Any, source: str) -> str:
     if not is_kinesis(source):
-        return change.table_name(source)
-    if not kinesis.is_kinesis(record):
+        return _table_of_stream(source)
+    if not _is_of_kinesis(record):
         raise MalformedRecord("a Kinesis record without 'kinesis'")
     return kinesis.table_of(kinesis.data_of(record))
+
+
+_table_of_stream = lru_cache(maxsize=64)(change.table_name)  # the records of a batch all name one stream
 
 
 def is_kinesis(arn: str) -> bool:
@@ -94,17 +119,22 @@ def is_kinesis(arn: str) -> bool:
     return arn.split(":")[2:3] == ["kinesis"]
 
 
+def _is_of_kinesis(record: object) -> bool:
+    """True if an event's record is from a Kinesis stream."""
+    return isinstance(record, Mapping) and isinstance(record.get("kinesis"), Mapping)
+
+
 def change_of(record: Record, source: str) -> Change:
     """Returns the change in a record.
 
     `source` is the label of its stream. Raises MalformedRecord and WrongStreamView: see `from_record`.
     """
-    return kinesis.from_record(record, source) if kinesis.is_kinesis(record) else change.from_record(record, source)
+    return kinesis.from_record(record, source) if _is_of_kinesis(record) else change.from_record(record, source)
 
 
 def place_of(record: Record) -> str:
     """Returns the sequence number by which the event source mapping identifies a record; empty if it has no usable one."""
-    if kinesis.is_kinesis(record):
+    if _is_of_kinesis(record):
         return kinesis.position(record)
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
     sequence = body.get("SequenceNumber") if isinstance(body, Mapping) else None
@@ -113,7 +143,7 @@ def place_of(record: Record) -> str:
 
 def made_within(record: Record) -> tuple[int, int] | None:
     """Returns the seconds between which the change of a malformed record was made; None if the record does not state them."""
-    if kinesis.is_kinesis(record):
+    if _is_of_kinesis(record):
         return kinesis.made_within(record)
     body = record.get("dynamodb") if isinstance(record, Mapping) else None
     created = body.get("ApproximateCreationDateTime") if isinstance(body, Mapping) else None
@@ -123,7 +153,7 @@ def made_within(record: Record) -> tuple[int, int] | None:
 def keys_of(record: Record) -> bytes | None:
     """Returns the keys that a record names, as JSON, for a user who asked to see them; None if it names none."""
     try:
-        body = msgspec.json.decode(kinesis.data_of(record))["dynamodb"] if kinesis.is_kinesis(record) else record["dynamodb"]
+        body = msgspec.json.decode(kinesis.data_of(record))["dynamodb"] if _is_of_kinesis(record) else record["dynamodb"]
         return msgspec.json.encode(body["Keys"])
     except (*MISSHAPEN, MalformedRecord):
         return None

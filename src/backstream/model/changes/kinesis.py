@@ -71,11 +71,6 @@ _data = msgspec.json.Decoder(_Data)
 _head = msgspec.json.Decoder(_Head)
 
 
-def is_kinesis(record: object) -> bool:
-    """True if an event's record is from a Kinesis stream."""
-    return isinstance(record, Mapping) and isinstance(record.get("kinesis"), Mapping)
-
-
 def position(record: Mapping[str, Any]) -> str:
     """Returns Kinesis' own sequence number of an event's record, which Lambda uses; empty if it has none."""
     number = record["kinesis"].get("sequenceNumber")

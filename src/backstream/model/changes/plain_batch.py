@@ -43,7 +43,7 @@ def lines(records: Sequence[Mapping[str, Any]], stream: str, schema: KeySchema) 
     `stream`: the stream's label.
     """
     label = _encode(stream).decode()
-    keys = tuple((each.name, each.type) for each in schema.attributes)
+    keys = [(each.name, each.type) for each in (schema.hash, schema.range) if each is not None]
     try:
         return [_line(record, label, keys) for record in records]
     except _OTHERWISE:
@@ -60,6 +60,7 @@ def _line(record: Mapping[str, Any], label: str, schema: Sequence[tuple[str, str
         raise ValueError
     new, old = body.get("NewImage") or None, body.get("OldImage") or None
     keys, actor = _keys(body["Keys"], new or old or {}, schema), _actor(record.get("userIdentity"))
+    event_id = _named("EventID", record["eventID"])
     before = digests.ABSENT if event == "INSERT" else None
     before_image, before = (b"", before) if old is None else _image(old)
     after_image, after = (b"", None) if new is None else _image(new)
@@ -67,11 +68,12 @@ def _line(record: Mapping[str, Any], label: str, schema: Sequence[tuple[str, str
         raise ValueError
     if actor and event != "INSERT":
         before = None  # see `entry.of_change`
-    event_id = _named("EventID", record["eventID"])
+    old_digest = "" if before is None else f',"OldDigest":{{"S":"{before}"}}'
+    new_digest = "" if after is None else f',"NewDigest":{{"S":"{after}"}}'
     said = (
         f'{{"Metadata":{{"WriteTimestampMicros":{{"N":"{micros}"}},"Stream":{{"S":{label}}},"SequenceNumber":{{"S":"{sequence}"}},'
         f'"EventName":{{"S":"{event}"}}{event_id}{actor}'
-        f'{_told("OldDigest", before)}{_told("NewDigest", after)}}},"Keys":'
+        f'{old_digest}{new_digest}}},"Keys":'
     )
     old_part = b',"OldImage":' + before_image if before_image else b""
     new_part = b',"NewImage":' + after_image if after_image else b""
@@ -128,7 +130,3 @@ def _named(name: str, text: Any) -> str:
     if text.isascii() and text.isalnum():
         return f',"{name}":{{"S":"{text}"}}'
     return f',"{name}":{{"S":{_encode(text).decode()}}}'
-
-
-def _told(name: str, digest: str | None) -> str:
-    return "" if digest is None else f',"{name}":{{"S":"{digest}"}}'

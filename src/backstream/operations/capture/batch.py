@@ -17,7 +17,6 @@ from backstream.model.changes import plain_batch
 from backstream.model.changes.change import MICROS, Change
 from backstream.model.changes.deliveries import change_of, made_within
 from backstream.model.changes.entry import Entry
-from backstream.model.changes.plain_batch import PlainLine
 from backstream.operations.capture import durable
 from backstream.operations.capture.forgetting import Forgetting
 from backstream.operations.setup.sources import record_ties
@@ -64,8 +63,8 @@ def keep_batch(
     make progress. Raises WrongStreamView (the stream carries no whole items) for the batch as a whole.
     """
     time = _Time(now, deadline)
-    if (lines := _plain(vault, records, stream, time)) is not None:
-        return _log_plain(vault, lines, stream, kind, writer)
+    if (report := _plain(vault, records, stream, kind, writer, time)) is not None:
+        return report
     changes, failures = _parse(records, stream)
     changes, forgotten = _without_forgotten(vault, changes)
     record_ties(vault, changes.values())
@@ -94,25 +93,28 @@ def why(error: BackstreamError) -> str:
     return error.message if isinstance(error, MalformedRecord) else error.hint
 
 
-def _plain(vault: TableVault, records: Sequence[Mapping[str, Any]], stream: str, time: _Time) -> list[PlainLine] | None:
-    """Returns the lines of a batch that needs only lines; None for any other, and if no time is left."""
+def _plain(
+    vault: TableVault, records: Sequence[Mapping[str, Any]], stream: str, kind: SegmentKind, writer: str, time: _Time
+) -> BatchReport | None:
+    """Keeps a batch that needs only lines, as nearly every one in the log layout.
+
+    Returns None, and does nothing, for any other, and if no time is left.
+    """
     catalog = vault.catalog
     if catalog.layout is not Layout.LOG or catalog.kinesis or catalog.forgotten or not records or time.is_up:
         return None
-    return plain_batch.lines(records, stream, catalog.key_schema)
-
-
-def _log_plain(vault: TableVault, lines: Sequence[PlainLine], stream: str, kind: SegmentKind, writer: str) -> BatchReport:
+    lines = plain_batch.lines(records, stream, catalog.key_schema)
+    if lines is None:
+        return None
+    size, newest = sum([each.size for each in lines]), max([each.micros for each in lines]) / MICROS
     try:
         vault.log.write_plain(lines, stream, kind, writer=writer)
     except BackstreamError as error:
-        return _report(0, dict.fromkeys(range(len(lines)), error), lines)
-    return _report(len(lines), {}, lines)
+        return BatchReport(0, dict.fromkeys(range(len(lines)), error), size, newest)
+    return BatchReport(len(lines), {}, size, newest)
 
 
-def _report(
-    captured: int, failures: Mapping[int, BackstreamError], read: Sequence[Change | PlainLine], forgotten: int = 0
-) -> BatchReport:
+def _report(captured: int, failures: Mapping[int, BackstreamError], read: Sequence[Change], forgotten: int = 0) -> BatchReport:
     newest = max((each.micros for each in read), default=None)
     return BatchReport(captured, failures, sum(each.size for each in read), None if newest is None else newest / MICROS, forgotten)
 
