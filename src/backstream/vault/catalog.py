@@ -21,6 +21,7 @@ from backstream.model.values.decoding import MISSHAPEN, UNDECODABLE, reason
 from backstream.model.values.schema import KeySchema
 from backstream.ports import ObjectStore, StoredObject
 from backstream.vault import below_markers, catalog_checks, horizon, table_folders
+from backstream.vault.horizon import KeptState
 from backstream.vault.log.segments import Codec
 
 FORMAT = 5  # of a table of whose older history single states are kept, or are to be kept
@@ -148,7 +149,7 @@ class Catalog(msgspec.Struct, frozen=True):
     keep: int | None = None
     keep_daily: int | None = None
     keep_monthly: int | None = None
-    kept_states: tuple[horizon.KeptState, ...] = ()
+    kept_states: tuple[KeptState, ...] = ()
 
     def life_at(self, second: int) -> Life | None:
         """Returns the life of the table at a second; None if it is the first one that the vault knows."""
@@ -180,9 +181,7 @@ _USUAL = {each.name: each.default for each in msgspec.structs.fields(Catalog) if
 
 
 def format_of(catalog: Catalog) -> int:
-    """Returns its format. Older tools would give back rows of an earlier life, miss what `retain` or `erase` removed, or keep what
-    is to be forgotten. They would also remove the states that are kept from before the horizon.
-    """
+    """Returns its format. Older tools would give back rows of earlier lives, miss what was removed, or remove kept states."""
     if catalog.kept_states or catalog.keep_daily is not None or catalog.keep_monthly is not None:
         return FORMAT
     if catalog.forgotten is not None:
