@@ -106,3 +106,20 @@ def test_a_writer_that_does_not_look_is_found_out(monkeypatch: pytest.MonkeyPatc
     item = Item("pdp", before=1)
     with pytest.raises(AssertionError, match="plain tools see"):
         play(item, item.changes[1:2])
+
+
+class GappyItem(Item):
+    """The vault holds its second change alone: the first one was never kept."""
+
+    def store(self) -> MemoryStore:
+        assert isinstance(self.stage.store, MemoryStore)
+        store = copy_of(self.stage.store, self.stage.clock)
+        self.keeping(self.changes[1:2])(store)
+        return store
+
+
+@pytest.mark.parametrize("life", ["ppp", "pdp", "ppd"])
+def test_a_late_change_hides_nothing_that_comes_meanwhile(life: str) -> None:
+    """One keeps the first change, late, and brings the second one on top again; another keeps the third at the same time."""
+    item = GappyItem(life, before=2)
+    assert play(item, item.changes[:1]) > 1

@@ -80,6 +80,8 @@ def settle(
         if not seen.rows:
             return seen.rows
         known, newest = seen.rows, seen.newest
+        if until(seen.rows[-1]):  # by its place from now on: a copy that is put again may lie above what has come meanwhile
+            until = is_at(seen.rows[-1].place)
         if not seen.is_on_top:
             _put_again(store, newest)
         elif newest.entry.removed or left(newest):
