@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.engine.local.engine import LocalEngine
-from backstream.errors import Damaged
+from backstream.errors import Damaged, NameTaken
 from backstream.model.changes.change import MICROS, Change
 from backstream.model.changes.entry import Entry, of_change
 from backstream.model.values import wire
+from backstream.operations.erase.log_rewriter import emptied
 from backstream.operations.inspect.check import CheckContext, check
 from backstream.operations.inspect.history import history, show
 from backstream.operations.setup.init import InitOptions, init
@@ -277,6 +278,38 @@ def test_check_names_a_filter_that_leaves_out_an_item() -> None:
     log.alter(log.names()[0], filter=key_filter.text_of([b"another", bytes(range(99))], 1_000))
     report = check(log.vault(), CheckContext(log.clock))
     assert [each for each in report.findings if "leaves out an item" in each.why]
+
+
+@pytest.mark.parametrize("kind", [None, SegmentKind.LAMBDA])
+@pytest.mark.parametrize("lie", [{"filter": key_filter.text_of([b"another", bytes(range(99))], 1_000)}, {"sha256": "0" * 64}])
+def test_a_name_that_was_taken_with_metadata_that_hide_lines_is_not_acknowledged(
+    kind: SegmentKind | None, lie: dict[str, str]
+) -> None:
+    """Somebody was faster, with the right bytes: what the writer acknowledges, a reader must find."""
+    log = FilteredLog()
+    log.write(range(100), kind=kind)
+    stored = log.store.get(log.names()[0])
+    for said in ({}, lie):
+        planted = FilteredLog()
+        planted.store.put(stored.info.name, stored.body, {**stored.info.metadata, **said})
+        if said:
+            with pytest.raises(NameTaken):
+                planted.write(range(100), kind=kind)
+        else:
+            planted.write(range(100), kind=kind)
+            assert planted.history(7) == log.expected(7)
+
+
+def test_a_segment_without_lines_may_name_the_bytes_that_an_older_version_took_out() -> None:
+    """`erase` of a version that knew no filters copied all metadata to the segment without lines."""
+    log = FilteredLog()
+    log.write(range(100))
+    (full,) = log.vault().log.listing()
+    assert full.segment is not None
+    empty = emptied(full.segment)
+    said = log.store.head(full.name).metadata
+    log.store.put(full.name.replace(full.segment.path, empty.path), segments.pack([], empty.codec), said)
+    assert sorted(len(log.vault().log.read(each)) for each in log.vault().log.listing()) == [0, 100]
 
 
 # --- the format ---------------------------------------------------------------------------------------------------------------

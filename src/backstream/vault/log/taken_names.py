@@ -6,6 +6,8 @@ the log can take a name before its writer. Such a batch is not acknowledged.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from operator import attrgetter
 
 import msgspec
@@ -16,23 +18,34 @@ from backstream.model.values import digests
 from backstream.ports import ObjectStore, StoredObject
 from backstream.vault import below_markers
 from backstream.vault.log import positions, segments
+from backstream.vault.log.filters import key_filter
+from backstream.vault.log.filters.filter_metadata import BODY, FILTER
 from backstream.vault.log.segments import Segment
 
 
-def check(store: ObjectStore, name: str, segment: Segment, body: bytes) -> StoredObject:
+def check(store: ObjectStore, name: str, segment: Segment, body: bytes, keys: Iterable[bytes] = ()) -> StoredObject:
     """Returns the first version of this name, if it says the same as `body`. Raises NameTaken, naming the object, if it does not.
 
-    The first version is the one that counts. Row versions may differ if their bytes are the same.
+    The first version is the one that counts. Row versions may differ if their bytes are the same. `keys`: the canonical key of each
+    line, none of which its filter may leave out.
     """
     found = below_markers.first(store, name)
     first = store.get(name, found.version)
-    if says_the_same(store, segment, first.body, body):
+    honest = not segment.count or _leaves_nothing_out(first.info.metadata, first.body, keys)
+    if honest and says_the_same(store, segment, first.body, body):
         return first
     raise NameTaken(
         f"{store.url}/{name} is there already, and it holds something else: somebody else has written it",
         hint="These changes are not in the log, and are not acknowledged. Find out who may write to the vault, and run "
         "`backstream check`. Somebody who may remove versions can remove that one; the changes then get their place.",
     )
+
+
+def _leaves_nothing_out(said: Mapping[str, str], body: bytes, keys: Iterable[bytes]) -> bool:
+    """True if a reader who goes by the metadata alone passes over none of these lines, and whoever reads the bytes trusts them."""
+    if BODY in said and said[BODY] != sha256(body).hexdigest():
+        return False
+    return FILTER not in said or all(key_filter.may_hold(said[FILTER], key) for key in keys)
 
 
 def says_the_same(store: ObjectStore, segment: Segment, one: bytes, other: bytes) -> bool:
