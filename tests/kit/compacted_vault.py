@@ -27,8 +27,8 @@ from backstream.vault.log import frames
 from backstream.vault.log.chains import Run
 from backstream.vault.log.frames import FrameLine
 from backstream.vault.log.generation import Generation, Set
+from backstream.vault.log.naming.set_names import partition_of, set_id
 from backstream.vault.log.segments import Segment
-from backstream.vault.log.set_names import partition_of, set_id
 from backstream.vault.table_vault import TableVault
 from kit.clock import ManualClock
 

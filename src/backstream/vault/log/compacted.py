@@ -34,8 +34,8 @@ from backstream.vault.log import erased_lines, frames, sources
 from backstream.vault.log.checked_records import CheckedRecords
 from backstream.vault.log.frames import INDEX_GUESS, FrameSpan, Index
 from backstream.vault.log.generation import FORMAT, SET_ID, Generation, Set, encode, is_made_from, is_sound, last_ones, stands_alone
+from backstream.vault.log.naming.set_names import partition_of, set_id
 from backstream.vault.log.segments import Codec, SegmentHeader
-from backstream.vault.log.set_names import partition_of, set_id
 from backstream.vault.log.sources import Sources
 
 __all__ = ["Compacted", "Generation", "Set", "partition_of", "set_id"]

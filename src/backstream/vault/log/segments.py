@@ -9,7 +9,6 @@ it is a shard's own id for a tail's unbroken run, and a fixed word for every oth
 from __future__ import annotations
 
 import enum
-import functools
 import gzip
 import hashlib
 import re
@@ -25,6 +24,7 @@ from backstream.model.changes.entry import SCANNED, Entry, from_line, to_line
 from backstream.model.values import object_limits
 from backstream.vault import decompression
 from backstream.vault.decompression import UNREADABLE
+from backstream.vault.log.naming.name_fields import compact_label, escape, label_in, shard_in
 
 FORMAT = "2"  # in the metadata of objects with lines: since 2 they carry digests; objects of 1 do not, and stay readable
 ZSTD_LEVEL = 3
@@ -111,7 +111,7 @@ class Segment(msgspec.Struct, frozen=True):
         """Its name below the log's folder, in the partition of its hour."""
         day, hour = moment.day_and_hour(self.min_time)
         times = f"{moment.compact(self.min_time)}-{moment.compact(self.max_time)}"
-        run = f"{_compact_label(self.stream)}_{_escape(self.shard)}_{self.first}-{self.last}_{self.count}_{times}"
+        run = f"{compact_label(self.stream)}_{escape(self.shard)}_{self.first}-{self.last}_{self.count}_{times}"
         return f"dt={day}/hour={hour}/{run}.ndjson.{self.codec.suffix}"
 
 
@@ -138,8 +138,8 @@ def parse_path(path: str) -> Segment | None:
         return None
     try:
         return Segment(
-            stream=_label_in(stream),
-            shard=_shard_in(shard),
+            stream=label_in(stream),
+            shard=shard_in(shard),
             first=first,
             last=last,
             count=int(count),
@@ -359,49 +359,3 @@ def _pieces(claim: SegmentHeader, body: bytes) -> Iterator[bytes]:
     else:
         pieces = decompression.frames(body, claim.frames, FRAME_BYTES + object_limits.LINE)
     return decompression.bounded(pieces, object_limits.expanded(len(body)))
-
-
-# --- the fields of a name ----------------------------------------------------------------------------------------------------
-
-_LABEL = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)((?:\.\d+)?)")
-_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)((?:\.\d+)?)")
-_UNSAFE = re.compile(r"[^A-Za-z0-9.=-]")
-
-
-def _compact_label(label: str) -> str:
-    """Returns a label without colons, which Hadoop's paths do not allow. A label of unknown shape is escaped instead."""
-    if match := _LABEL.fullmatch(label):
-        return "{}{}{}T{}{}{}{}".format(*match.groups())
-    return _escape(label) if not _COMPACT.fullmatch(label) else f"%{ord(label[0]):02X}{label[1:]}"
-
-
-def _expand_label(text: str) -> str:
-    if match := _COMPACT.fullmatch(text):
-        return "{}-{}-{}T{}:{}:{}{}".format(*match.groups())
-    return _unescape(text)
-
-
-@functools.lru_cache(maxsize=256)
-def _label_in(text: str) -> str:
-    """Returns the stream's label in a name. Raises ValueError if `Segment.path` would write it in another way."""
-    return _as_written(text, _expand_label(text), _compact_label)
-
-
-def _shard_in(text: str) -> str:
-    if "%" not in text and _UNSAFE.search(text) is None:
-        return text
-    return _as_written(text, _unescape(text), _escape)
-
-
-def _as_written(text: str, value: str, write: Callable[[str], str]) -> str:
-    if write(value) != text:
-        raise ValueError(f"not as it would be written: {text!r}")
-    return value
-
-
-def _escape(text: str) -> str:
-    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
-
-
-def _unescape(text: str) -> str:
-    return re.sub(rb"%([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), text.encode()).decode()

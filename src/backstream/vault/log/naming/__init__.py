@@ -1,0 +1,1 @@
+"""The texts in the names of the log's objects."""
