@@ -52,6 +52,7 @@ RELATED: Mapping[str, Sequence[str]] = {
     "model/moment.py": ["model/test_moment.py"],
     "vault/log/log.py": [*LOG, *TAIL],
     "vault/log/segments.py": LOG,
+    "vault/log/naming/name_fields.py": LOG,
     "vault/log/heads.py": [*LOG, *TAIL],
     "vault/log/links.py": LOG,
     "vault/log/chains.py": [*LOG, *COMPACTED],

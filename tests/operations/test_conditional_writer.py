@@ -116,6 +116,19 @@ def test_an_error_of_all_is_raised() -> None:
     assert held(table) == {}
 
 
+def test_two_writes_of_one_item_are_done_one_after_the_other() -> None:
+    table = table_of()
+    conditional = ConditionalWriter(Keys(), table)
+    one, follows, beside = ours(1), theirs(1), image("z", 1, v={"S": "beside"})
+    writes = [ConditionalWrite(Put(one), None), ConditionalWrite(Put(follows), one), ConditionalWrite(Put(beside), None)]
+    assert conditional.write(writes) == writes[1:]
+    assert held(table) == by_key(one)
+    assert conditional.write(writes[1:]) == writes[2:]
+    assert conditional.write(writes[2:]) == []
+    assert [each.write for each in conditional.conflicts] == writes[2:]
+    assert held(table) == by_key(follows)
+
+
 def test_a_bulk_writer_brings_all_of_it_to_an_end() -> None:
     numbers = range(3 * MOST_AT_ONCE)
     table = table_of(fails=[*numbers[:20]], lost=[21, 22], taken=[23, 24])

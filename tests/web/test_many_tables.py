@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from backstream.apps.web.table_looks import AT_ONCE, TableLooks
+from backstream.apps.web.group_lines import TableLine
+from backstream.apps.web.screens import tables
+from backstream.apps.web.table_looks import AT_ONCE, STALE, TableLooks
 from backstream.model import moment
 from backstream.operations.setup.init import InitOptions, init
 from backstream.stores.memory import MemoryStore
 from backstream.tables.memory import MemoryTable
+from backstream.vault import groups
 from backstream.vault.catalog import Layout
 from kit import images
 from kit.clock import ManualClock
@@ -101,6 +105,66 @@ def test_the_looks_of_longest_ago_are_made_anew_and_the_others_say_of_when_they_
     assert set(ages) <= {moment.iso(int(many.clock.now()) - 20), moment.iso(int(many.clock.now()) - 10)}, (
         "the oldest were made anew"
     )
+
+
+def line(name: str, *problems: str) -> TableLine:
+    return TableLine(name, [*problems], None)
+
+
+def test_an_old_look_is_a_problem_of_its_table(many: Many) -> None:
+    for _ in range(3):
+        many.look()
+    many.clock.move(STALE + 1)
+    since = f"nobody has looked at it since {moment.iso(int(many.clock.now()) - STALE - 1)}"
+    last, first, second = (many.look(f"/?page={number}")[0].body for number in (2, 0, 1))
+    assert since in last
+    assert since not in first + second + many.look("/?page=2")[0].body, "these have been looked at again"
+
+
+def test_a_group_tells_of_a_table_that_nobody_has_looked_at_for_long(many: Many) -> None:
+    """All figures of a group are of its tables' last looks, whose age it does not show."""
+    last = max(many.tables)
+    groups.save(many.plain, "late", [last], {}, many.clock.now())
+
+    for _ in range(3):
+        many.look()
+    many.clock.move(STALE + 1)
+    group, _, _ = many.look()[0].body.partition("<h2>Tables</h2>")
+    assert last in group
+    assert "nobody has looked at it since" in group
+
+
+def test_a_reader_who_came_earlier_does_not_put_an_older_look_in_place_of_a_later_one() -> None:
+    looks = TableLooks()
+    looks.keep(line("flights", "a gap"), 20.0)
+    looks.keep(line("flights"), 10.0)
+    (known,) = looks.known(["flights"], 20.0)
+    assert (known.at, known.line.problems) == (20.0, ["a gap"])
+
+
+def test_after_a_clock_was_put_back_every_table_is_looked_at_again() -> None:
+    looks, names = TableLooks(), [f"table-{number:03}" for number in range(AT_ONCE + 10)]
+    for name in names:
+        looks.keep(line(name), 100_000.0)
+    first = looks.due(names, 10.0)
+    assert looks.known(names, 10.0) == []
+    for name in first:
+        looks.keep(line(name), 10.0)
+    assert set(names) - set(first) <= set(looks.due(names, 11.0))
+
+
+def test_no_further_look_begins_after_some_seconds(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A screen may take a minute. If fifty looks took longer, no reader would ever see one of them."""
+    slow = tables._row
+
+    def row(*words: Any) -> TableLine:
+        many.clock.move(3)
+        return slow(*words)
+
+    monkeypatch.setattr(tables, "_row", row)
+    page, _ = many.look()
+    assert 0 < len(cards(page)) < AT_ONCE
+    assert "have been looked at" in page.words
 
 
 def test_a_new_table_is_seen_within_a_minute_and_before_others_are_looked_at_again(many: Many) -> None:

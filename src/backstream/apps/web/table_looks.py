@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from backstream.apps.web.group_lines import TableLine
+from backstream.model import moment
 
 AT_ONCE = 50  # tables that are looked at for a reader
+LOOKING = 20.0  # seconds after which no further look begins: what a reader waits for must end
+READING = 60.0  # seconds that a reading takes at most; a look of later than that from now is of a clock that was put back since
+STALE = 900  # seconds from which on an old look is a problem of its own: nobody knows what has happened to the table since
 NAMES_HOLD = 60  # seconds in which the list of very many tables is not made anew: it takes a request for each
 
 
@@ -43,19 +47,29 @@ class TableLooks:
                 self._known = {name: each for name, each in self._known.items() if name in set(names)}
         return names
 
-    def due(self, names: Sequence[str]) -> list[str]:
+    def due(self, names: Sequence[str], now: float) -> list[str]:
         """Returns those to look at now: those that nobody has looked at, then those that were looked at longest ago."""
         with self._lock:
+            self._known = {name: each for name, each in self._known.items() if each.at <= now + READING}
             ages = {name: each.at for name, each in self._known.items()}
         return sorted(names, key=lambda name: (name in ages, ages.get(name, 0.0), name))[:AT_ONCE]
 
     def keep(self, line: TableLine, now: float) -> None:
-        """Keeps what was found of a table."""
+        """Keeps what was found of a table by a reader who came at `now`, unless a later one has looked meanwhile."""
         with self._lock:
-            self._known[line.name] = TableLook(line, now)
+            before = self._known.get(line.name)
+            if before is None or before.at <= now:
+                self._known[line.name] = TableLook(line, now)
 
-    def known(self, names: Sequence[str]) -> list[TableLook]:
-        """Returns the last looks at these tables, the worst table first."""
+    def known(self, names: Sequence[str], now: float) -> list[TableLook]:
+        """Returns the last looks at these tables, the worst table first. One that is old by `now` has that for a problem."""
         with self._lock:
             found = [self._known[name] for name in names if name in self._known]
-        return sorted(found, key=lambda each: each.line.order)
+        return sorted((_aged(each, now) for each in found), key=lambda each: each.line.order)
+
+
+def _aged(look: TableLook, now: float) -> TableLook:
+    if now - look.at <= STALE:
+        return look
+    old = f"nobody has looked at it since {moment.iso(int(look.at))}"
+    return TableLook(msgspec.structs.replace(look.line, problems=[old, *look.line.problems]), look.at)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from backstream.apps.web.background.stopping import StopToken
 from backstream.apps.web.group_lines import GroupLine, TableLine, group_lines
 from backstream.apps.web.site import Site, asked, count_in
-from backstream.apps.web.table_looks import AT_ONCE, TableLook
+from backstream.apps.web.table_looks import AT_ONCE, LOOKING, TableLook
 from backstream.errors import BackstreamError
 from backstream.model import moment
 from backstream.model.objectives import in_words
@@ -31,10 +31,14 @@ async def vault(site: Site, request: Request) -> Response:
     def read(token: StopToken) -> tuple[list[str], list[TableLook], list[GroupLine]]:
         held = site.held(token)
         names = site.looks.names(held.names, began)
+
+        def look(name: str) -> None:
+            if site.clock.now() - began <= LOOKING:
+                site.looks.keep(_row(site, token, name), began)
+
         with ThreadPoolExecutor(READERS, thread_name_prefix="status") as pool:
-            for line in pool.map(lambda name: _row(site, token, name), site.looks.due(names)):
-                site.looks.keep(line, began)
-        known = site.looks.known(names)
+            list(pool.map(look, site.looks.due(names, began)))
+        known = site.looks.known(names, began)
         return names, known, group_lines(held, [each.line for each in known], lambda error: site.privacy.error(error)[0])
 
     names, known, groups = await site.read(request, read)

@@ -47,18 +47,28 @@ class ConditionalWriter:
         took: Callable[[float], None] | None = None,  # noqa: ARG002
     ) -> Sequence[ConditionalWrite]:
         """See `ports.Table.write`; `took` is not called. Raises the table's error if nothing could be done."""
-        keys = [self._keys.key_of(each.body) for each in writes]
-        found = self._found(keys)
-        self._keep(writes, found)
-        self._note(keys, UndoRecorder.tried)
-        still = {key: each for key, each in zip(keys, writes, strict=True) if wire.same_state(found.get(key), each.before)}
-        outcomes = dict(zip(still, self._table.write_each(list(still.values())), strict=True))
+        firsts, later = self._each_item_once(writes)
+        found = self._found([*firsts])
+        self._keep([*firsts.values()], found)
+        self._note([*firsts], UndoRecorder.tried)
+        still = {key: each for key, each in firsts.items() if wire.same_state(found.get(key), each.before)}
+        outcomes = dict(zip(still, self._table.write_each([*still.values()]), strict=True))
         failed = {key: error for key, error in outcomes.items() if isinstance(error, BackstreamError)}
-        if failed and len(failed) == len(writes):
+        if failed and len(failed) == len(firsts):
             raise next(iter(failed.values()))
-        self._check([key for key in keys if outcomes.get(key, False) is False], dict(zip(keys, writes, strict=True)))
-        self._note([key for key in keys if key not in failed], UndoRecorder.settle)
-        return [each for key, each in zip(keys, writes, strict=True) if key in failed]
+        self._check([key for key in firsts if outcomes.get(key, False) is False], firsts)
+        self._note([key for key in firsts if key not in failed], UndoRecorder.settle)
+        return [*(firsts[key] for key in failed), *later]
+
+    def _each_item_once(
+        self, writes: Sequence[ConditionalWrite]
+    ) -> tuple[dict[bytes, ConditionalWrite], Sequence[ConditionalWrite]]:
+        """Returns the first write of each item, and the others, which wait for it: they are left to the next attempt."""
+        firsts, later = dict[bytes, ConditionalWrite](), list[ConditionalWrite]()
+        for each in writes:
+            if firsts.setdefault(self._keys.key_of(each.body), each) is not each:
+                later.append(each)
+        return firsts, later
 
     def _keep(self, writes: Sequence[ConditionalWrite], found: dict[bytes, bytes]) -> None:
         """Keeps the items that are still as expected, since they are going to be written."""
