@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from backstream.model.changes.change import MICROS, Change
-from backstream.model.changes.entry import of_change
+from backstream.model.changes.entry import Scanned, of_change, of_scanned
 from backstream.operations.base.backfill import BackfillContext, backfill, scan_of
 from backstream.operations.base.compact import compact
 from backstream.operations.inspect.history import tell
 from backstream.operations.inspect.history_page import HistoryPage, PageAsked, page
 from backstream.stores.memory import MemoryStore
 from backstream.vault.catalog import Layout
+from backstream.vault.log.segments import SegmentKind
 from backstream.vault.table_vault import TableVault
 from kit import images
 from kit.clock import ManualClock
@@ -198,6 +199,19 @@ def test_a_version_that_arrives_between_two_pages_hides_none() -> None:
     assert [each.mark for each in follows.versions][-1] == first.mark_before
     assert int(follows.versions[-1].version.sequence or 0) + 2 == int(first.versions[0].version.sequence or 0)
     assert asked(stage, newer).versions[0].version.sequence == str(SEQUENCE + 10)
+
+
+def test_a_line_that_states_another_digest_than_its_images_hides_no_version() -> None:
+    """Whoever can write a line writes its digest, too. The history compares the images themselves."""
+    stage = Stage(ManualClock(1_790_010_000.0), shards=1)
+    log_of(stage, range(3))
+    vault, second = stage.vault(), 1_790_000_100
+    other = of_scanned(Scanned(ITEM, images.image("z", 1, v={"S": "another"}), second, second * MICROS), None)
+    (newest,) = vault.history(vault.key_of(ITEM))[-1:]
+    vault.log.write_batch([msgspec.structs.replace(other, after=newest.after)], SegmentKind.REPAIR, writer="test")
+    whole = tell(vault, vault.key_of(ITEM), now=stage.clock.now(), allow_gap=True).versions
+    assert len(whole) == 4
+    assert [each.version for each in asked(stage).versions] == whole
 
 
 def test_a_version_whose_image_is_gone_keeps_its_place() -> None:

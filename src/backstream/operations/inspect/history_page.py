@@ -162,15 +162,19 @@ class _PageReader:
     def _states(self) -> list[str | None]:
         """Returns the digest of the state that each entry leaves, as far as base backups must be compared with it.
 
-        Lines of format 1 and of exports state none, so their images are read, each held no longer than its digest takes.
+        Lines of format 1 and of exports state none, so their images are read, each held no longer than its digest takes. So are
+        images in lines, which cost no request: a line may state a digest that is not its image's.
         """
         states = [entry.leaves for entry in self._entries]
         asked = {place for each, entry in enumerate(self._entries) if each and entry.scanned for place in (each - 1, each)}
-        unknown = [place for place in sorted(asked) if states[place] is None]
+        unknown = [place for place in sorted(asked) if states[place] is None or self._is_at_hand(self._entries[place])]
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as pool:
             for place, state in zip(unknown, pool.map(self._state, unknown), strict=True):
                 states[place] = state
         return states
+
+    def _is_at_hand(self, entry: Entry) -> bool:
+        return not entry.removed and entry.place is None
 
     def _state(self, place: int) -> str | None:
         image, _ = self._of(self._entries[place])
