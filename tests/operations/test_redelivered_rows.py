@@ -99,6 +99,20 @@ def test_a_late_change_that_was_never_kept_costs_as_little() -> None:
     assert hot.requests(late)["PUT"] == 0, "it lies near the top now, and is found there"
 
 
+def test_a_version_that_was_removed_since_it_was_found_is_kept_again() -> None:
+    """The writer remembers what it has found; a lifecycle rule does not ask it."""
+    hot = HotItems(1, 5)
+    late, store, writer = hot.changes[1], hot.stage.store, hot.writer()
+    assert isinstance(store, MemoryStore)
+    first = writer.keep(late).place
+    assert first is not None
+    list(store.remove_each([each for each in store.versions_of(first.name) if each.version == first.version]))
+    again = writer.keep(late).place
+    assert again is not None
+    assert store.get(again.name, again.version).body == late.new
+    assert store.get(again.name).body == hot.changes[-1].new
+
+
 def names(store: MemoryStore) -> list[str]:
     return sorted({each.name for each in store.versions("flights/")})
 

@@ -315,7 +315,10 @@ class RowStore:
         A version with another image is not one, whatever it says.
         """
         for row in found:
-            body = self._store.get(row.place.name, row.place.version).body
+            try:
+                body = self._store.get(row.place.name, row.place.version).body
+            except MissingObject:
+                continue  # a lifecycle rule has removed it since it was asked for
             if _same(_body_of(change), body):
                 return row, body
         return None, None
