@@ -92,7 +92,6 @@ UNSOUND = [
     b'{"M":{"a":{"S":"1"},"a":{"S":"2"}}}',
     b'{"M":{"a":{"S":"1"},"\\u0061":{"S":"2"}}}',
     b'{"S":"a"},"v":{"S":"b"}',
-    b'{"S":"a"},"":{"S":"b"}',
     b'{"S":"\xff"}',
     b'{"S":"\\ud800"}',
     b'{"S":"\n"}',
@@ -116,6 +115,13 @@ def test_sound(value: bytes) -> None:
 def test_unsound(value: bytes) -> None:
     with pytest.raises(Damaged, match=r"not an item|a name comes twice"):
         read(image(value))
+
+
+def test_an_empty_name_is_nothing_to_refuse_an_item_for() -> None:
+    """A file, a Parquet file or a view can hold it. The value below it is looked at as all others are."""
+    assert read(image(b'{"S":"a"},"":{"N":"1E2"}')) == b'{"id":{"S":"k"}}'
+    with pytest.raises(Damaged, match="not an item that DynamoDB can hold"):
+        read(image(b'{"N":"1E2"},"":{"N":"x"}'))
 
 
 def test_the_key_has_to_be_of_the_table() -> None:

@@ -138,7 +138,7 @@ def test_one_item_s_history_reads_kilobytes() -> None:
     vault, _ = filled(store, 6_000, 18_000)
     items = (0, 7, 5_999, 2_345, 77_777)
     before = {item: read_of(store, item) for item in items}
-    assert all(size > 1_500_000 for _, size in before.values())
+    assert all(size > 500_000 for _, size in before.values())  # filters of segments spare two thirds of them
     compact(vault, ManualClock(big_vault.last_second(18_000) + 3_600))
     for item in items:
         found, size = read_of(store, item)

@@ -20,12 +20,12 @@ class InvalidItem(ValueError):
     """A value that DynamoDB would not accept, or that is not an item at all. The message names the place."""
 
 
-def check(fields: Mapping[str, Any]) -> None:
+def check(fields: Mapping[str, Any], *, nameless: bool = False) -> None:
     """Raises InvalidItem, naming the place, for an item (decoded DynamoDB JSON, binary as base64 text) that DynamoDB does not
-    accept.
+    accept. `nameless`: an attribute with an empty name passes, if its value does.
     """
     for name, value in fields.items():
-        if not name:
+        if not name and not nameless:
             raise InvalidItem("the item has an attribute without a name")
         _check_text(name, "the item")
         _check(value, str(name), 1)

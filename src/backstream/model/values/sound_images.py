@@ -35,16 +35,17 @@ class ImageReader:
         """Returns the canonical key of an image.
 
         Raises Damaged if DynamoDB can hold no such item: it has a value that is not one of its type, a number beyond 38 digits, an
-        empty set, more than 32 levels, a name that comes twice, or another key than this table's.
+        empty set, more than 32 levels, a name that comes twice, or another key than this table's. A name that is empty passes: it
+        changes nothing else of the item, and a table that does not take it refuses it by name.
         """
         try:
             fields = _typed.decode(image)
             key = canonical_key(self._schema, fields)
         except (*UNDECODABLE, MalformedRecord) as error:
             raise Damaged(f"not an item with this table's key ({reason(error)}): {image[:80]!r}") from error
-        if "" in fields or not _are_sound(fields.values(), 1):
+        if not _are_sound(fields.values(), 1):
             try:
-                item_limits.check(fields)
+                item_limits.check(fields, nameless=True)
             except InvalidItem as error:
                 raise Damaged(f"not an item that DynamoDB can hold ({reason(error)}): {image[:80]!r}") from error
         size = len(_encode(fields))  # of two equal names the last is decoded
