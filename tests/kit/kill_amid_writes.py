@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from kit.proxy import FaultProxy, Forward, Hold, Request, Response, drop, first
 from kit.stage import wait_for
@@ -17,7 +19,7 @@ def kill_amid_writes(start: Callable[[], subprocess.Popen[str]], proxy: FaultPro
 
     AssertionError if it ended by itself.
     """
-    hold, done = Hold(drop), list[int]()
+    hold, done, earlier = Hold(drop), list[int](), proxy.clients
 
     def let_through(request: Request, forward: Forward) -> Response:
         response = forward(request)
@@ -39,5 +41,14 @@ def kill_amid_writes(start: Callable[[], subprocess.Popen[str]], proxy: FaultPro
         process.kill()
         _, said = process.communicate()
     assert process.returncode == -signal.SIGKILL, f"it ended before it was killed: {said}"
+    _hear_out(proxy, earlier)
     for rule in rules:
         proxy.remove(rule)
+
+
+def _hear_out(proxy: FaultProxy, earlier: frozenset[tuple[str, int]]) -> None:
+    """Return once all that a killed process had sent has met the rules: what it sent last may still lie in its connections."""
+    at = urlsplit(proxy.url)
+    with socket.create_connection((at.hostname, at.port)) as last:
+        wait_for(lambda: last.getsockname() in proxy.clients)  # whoever connected before is known by now
+    wait_for(lambda: not proxy.clients - earlier)

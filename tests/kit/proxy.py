@@ -234,6 +234,11 @@ class FaultProxy:
         """Where clients find it."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    @property
+    def clients(self) -> frozenset[tuple[str, int]]:
+        """The addresses of the clients that are connected, or whose last request is still at work."""
+        return self._server.clients()
+
     def on(
         self,
         action: Action,

@@ -88,18 +88,23 @@ class ReverseProxy(ThreadingHTTPServer):
         self.target = target
         self.decide = decide
         self.passing = passing
-        self._clients: set[socket.socket] = set()
+        self._clients: dict[socket.socket, Any] = {}
         self._clients_lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._clients_lock:
-            self._clients.add(request)
+            self._clients[request] = client_address
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         with self._clients_lock:
-            self._clients.discard(request)
+            self._clients.pop(request, None)
         super().shutdown_request(request)
+
+    def clients(self) -> frozenset[Any]:
+        """The addresses of the clients that are connected, or whose last request is still at work."""
+        with self._clients_lock:
+            return frozenset(self._clients.values())
 
     def close_clients(self) -> None:
         """Break what keep-alive holds open, so that a stopped proxy is gone for its clients too."""
