@@ -62,7 +62,7 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, list
 
 
 class _Prepared:
-    """What a function's variables say, and the parts that are made of them. Batches share it until one of the variables changes.
+    """Holds what a function's variables say, and the parts that are made of them. Batches share it until one of them changes.
 
     So a batch of a process that is warm reads no variable twice, makes no client, and opens no vault: it looks whether the catalog
     is still the same. `within`: seconds in which S3 must answer. Raises UsageError if the variables are invalid.

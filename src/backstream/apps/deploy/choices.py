@@ -24,6 +24,7 @@ KEY_ARN = rf"{ARN}:kms:[a-z0-9-]+:[0-9]{{12}}:key/[a-zA-Z0-9-]+"
 TOPIC_ARN = rf"{ARN}:sns:[a-z0-9-]+:[0-9]{{12}}:[a-zA-Z0-9_-]{{1,256}}"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 PREFIX = r"[a-zA-Z0-9_.-]+(/[a-zA-Z0-9_.-]+)*"
+PLACE = re.compile(rf"s3://({BUCKET})/({PREFIX})/?")  # a bucket, and a folder in it
 ACCOUNT = r"[0-9]{12}"
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]"
 PRINCIPAL_ARN = rf"{ARN}:iam::[0-9]{{12}}:(root|(role|user)/[a-zA-Z0-9_+=,.@/*-]+)"

@@ -5,11 +5,10 @@ The function is an image: pyarrow and pyiceberg do not fit the zip. docs/notes/0
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from backstream.apps.deploy import functions, roles
-from backstream.apps.deploy.choices import BUCKET, PREFIX, Choices
+from backstream.apps.deploy.choices import BUCKET, PLACE, PREFIX, Choices
 from backstream.apps.deploy.expressions import Given, Of, Output, Parameter, Part, Resource, StackValue, Text, Value, text
 from backstream.apps.deploy.roles import Statement, Tables, allow
 from backstream.apps.deploy.tables import Target
@@ -22,14 +21,13 @@ TIMEOUT = 900  # seconds: all that Lambda gives
 MEMORY, DISK = 3_008, 8_192  # MB
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
 IMAGE = r"[0-9]{12}[.]dkr[.]ecr[.][a-z0-9-]+[.]amazonaws[.]com([.]cn)?/[a-z0-9._/-]+(:[a-zA-Z0-9._-]+|@sha256:[0-9a-f]{64})"
-_PLACE = re.compile(rf"s3://({BUCKET})/({PREFIX})/?").fullmatch
 
 
 def check(choices: Choices) -> None:
     """Raises UsageError for an export that cannot be."""
     if choices.export is None:
         return
-    if _PLACE(choices.export) is None:
+    if PLACE.fullmatch(choices.export) is None:
         raise UsageError(f"not a place for Iceberg tables: {choices.export!r}", hint="--export s3://BUCKET/FOLDER")
     if choices.replica is not None:
         raise UsageError("a replica has no vault whose changes could be exported", hint="Leave --export out.")
@@ -58,7 +56,7 @@ def _check_names(tables: Sequence[str]) -> None:
 
 
 def _place(choices: Choices) -> tuple[str, str]:
-    found = _PLACE(choices.export or "")
+    found = PLACE.fullmatch(choices.export or "")
     return ("", "") if found is None else (found[1], found[2])
 
 

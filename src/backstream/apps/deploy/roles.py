@@ -169,21 +169,20 @@ def of_vault(choices: Choices, sid: str, actions: Sequence[str], resources: Sequ
     return allow(sid, actions, resources, _owned_by(storage.vault_owner(choices)))
 
 
-def of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
-    """Returns a statement about the bucket of failed batches."""
+def _of_failures(choices: Choices, sid: str, actions: Sequence[str], below: str = "") -> Statement:
     return allow(sid, actions, [storage.failures_arn(choices, below)], _owned_by(StackValue.ACCOUNT))
 
 
 def reading_failures(choices: Choices) -> Iterator[Statement]:
     """Yields the permissions to see which batches still wait."""
-    yield of_failures(choices, "ReadFailedBatches", ["s3:GetObject"], f"/{storage.FAILED_BATCHES}*")
-    yield of_failures(choices, "FindFailures", ["s3:ListBucket"])
+    yield _of_failures(choices, "ReadFailedBatches", ["s3:GetObject"], f"/{storage.FAILED_BATCHES}*")
+    yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
 
 
 def failing(choices: Choices) -> Iterator[Statement]:
     """Yields the permissions that Lambda uses in the role's name for a discarded batch."""
-    yield of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*")
-    yield of_failures(choices, "FindFailures", ["s3:ListBucket"])
+    yield _of_failures(choices, "KeepFailedBatches", ["s3:PutObject"], f"/{storage.FAILED_BATCHES}*")
+    yield _of_failures(choices, "FindFailures", ["s3:ListBucket"])
 
 
 def _owned_by(account: Part) -> Mapping[str, Value]:

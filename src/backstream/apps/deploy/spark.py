@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from backstream.apps.deploy import roles, storage
-from backstream.apps.deploy.choices import PREFIX, Choices
+from backstream.apps.deploy.choices import BUCKET, PLACE, Choices
 from backstream.apps.deploy.expressions import Given, Of, Output, Parameter, Part, Resource, StackValue, Text, text
 from backstream.apps.deploy.roles import Statement, allow, keys, role, table
 from backstream.apps.deploy.tables import Target
@@ -15,11 +14,9 @@ from backstream.errors import UsageError
 SPARK_ROLE, APPLICATION = "SparkRole", "SparkApplication"
 RELEASE = "emr-7.9.0"  # Spark 3.5: https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/release-versions.html
 TYPE = "AWS::EMRServerless::Application"
-BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 NAMES = r"[a-zA-Z0-9_.*-]{1,255}"
 IDLE = 15  # minutes
 HIDDEN = ("log/*", "compacted/*", "gaps/*")  # what a compaction hides lies in these folders
-_PLACE = re.compile(rf"s3://({BUCKET})/({PREFIX})/?").fullmatch
 
 
 def check(choices: Choices) -> None:
@@ -27,7 +24,7 @@ def check(choices: Choices) -> None:
     if not choices.spark and (choices.spark_writes or choices.spark_imports or choices.spark_compacts):
         raise UsageError("--spark-writes, --spark-imports and --spark-compacts are for jobs on Spark", hint="Add --spark.")
     for each in choices.spark_writes:
-        found = _PLACE(each)
+        found = PLACE.fullmatch(each)
         if found is None:
             raise UsageError(f"not a place that jobs could write to: {each!r}", hint="--spark-writes s3://BUCKET/FOLDER")
         ours, theirs = f"{choices.prefix}/", f"{found[2]}/"
@@ -96,7 +93,7 @@ def _writing(choices: Choices, targets: Sequence[Target]) -> Iterator[Statement]
 
     An export also keeps the names of the table's columns in the vault.
     """
-    found = [place for place in map(_PLACE, choices.spark_writes) if place is not None]
+    found = [place for place in map(PLACE.fullmatch, choices.spark_writes) if place is not None]
     if not found:
         return
     own = {"StringEquals": {"aws:ResourceAccount": [StackValue.ACCOUNT]}}

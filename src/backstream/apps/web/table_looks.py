@@ -22,7 +22,7 @@ NAMES_HOLD = 60  # seconds in which the list of very many tables is not made ane
 
 
 class TableLook(msgspec.Struct, frozen=True):
-    """What was found of a table. `at`: when, in seconds since 1970."""
+    """The last look at a table. `line`: what was found; `at`: when, in seconds since 1970."""
 
     line: TableLine
     at: float

@@ -43,8 +43,8 @@ class ImagesApart:
         if isinstance(entry, EntryApart) or (entry.image is None and entry.old is None):
             return entry
         kept = None if entry.removed else entry.image
-        fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
-        return EntryApart(**{**fields, "image": None, "old": None}, spot=None if kept is None else self._write(kept))
+        fields = {**msgspec.structs.asdict(entry), "image": None, "old": None}
+        return EntryApart(**fields, spot=None if kept is None else self._write(kept))
 
     def whole(self, entry: Entry) -> Entry:
         """Returns the entry with its image again."""

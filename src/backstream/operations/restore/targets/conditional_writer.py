@@ -49,9 +49,10 @@ class ConditionalWriter:
         """See `ports.Table.write`; `took` is not called. Raises the table's error if nothing could be done."""
         firsts, later = self._each_item_once(writes)
         found = self._found([*firsts])
-        self._keep([*firsts.values()], found)
-        self._note([*firsts], UndoRecorder.tried)
         still = {key: each for key, each in firsts.items() if wire.same_state(found.get(key), each.before)}
+        if self._keeper is not None:
+            self._keeper.keep([*still.values()], found)
+        self._note([*firsts], UndoRecorder.tried)
         outcomes = dict(zip(still, self._table.write_each([*still.values()]), strict=True))
         failed = {key: error for key, error in outcomes.items() if isinstance(error, BackstreamError)}
         if failed and len(failed) == len(firsts):
@@ -69,12 +70,6 @@ class ConditionalWriter:
             if firsts.setdefault(self._keys.key_of(each.body), each) is not each:
                 later.append(each)
         return firsts, later
-
-    def _keep(self, writes: Sequence[ConditionalWrite], found: dict[bytes, bytes]) -> None:
-        """Keeps the items that are still as expected, since they are going to be written."""
-        if self._keeper is not None:
-            still = [each for each in writes if wire.same_state(found.get(self._keys.key_of(each.body)), each.before)]
-            self._keeper.keep(still, found)
 
     def _check(self, not_done: Sequence[bytes], writes: Mapping[bytes, ConditionalWrite]) -> None:
         """Names the conflicts among these items, which were not written: those that are not as the write would have them."""
